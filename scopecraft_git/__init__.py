@@ -1,0 +1,116 @@
+"""git scopecraft: every task for an AI coding agent in a worktree of its own.
+
+What plugin authors may rely on is what this package exports; nothing else is stable.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from scopecraft_git.errors import ExecutorUnavailableError, ScopecraftError
+    from scopecraft_git.events import (
+        Event,
+        Finished,
+        LoggedEvent,
+        Notice,
+        PermissionRequest,
+        Reasoning,
+        Text,
+        ToolCall,
+        ToolResult,
+        Unrecognized,
+        Usage,
+    )
+    from scopecraft_git.hookspecs import hookimpl
+    from scopecraft_git.models import Mode, Outcome, Session, SessionStatus, Task, ToolUse, Worktree
+    from scopecraft_git.protocols import (
+        Action,
+        Agent,
+        AgentRequest,
+        ExecRequest,
+        Execution,
+        Executor,
+        Exit,
+        Imported,
+        MonitorHandler,
+        Storage,
+        Verdict,
+    )
+
+_HOMES = {
+    "errors": ("ExecutorUnavailableError", "ScopecraftError"),
+    "events": (
+        "Event",
+        "Finished",
+        "LoggedEvent",
+        "Notice",
+        "PermissionRequest",
+        "Reasoning",
+        "Text",
+        "ToolCall",
+        "ToolResult",
+        "Unrecognized",
+        "Usage",
+    ),
+    "hookspecs": ("hookimpl",),
+    "models": ("Mode", "Outcome", "Session", "SessionStatus", "Task", "ToolUse", "Worktree"),
+    "protocols": (
+        "Action",
+        "Agent",
+        "AgentRequest",
+        "ExecRequest",
+        "Execution",
+        "Executor",
+        "Exit",
+        "Imported",
+        "MonitorHandler",
+        "Storage",
+        "Verdict",
+    ),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "Action",
+    "Agent",
+    "AgentRequest",
+    "Event",
+    "ExecRequest",
+    "Execution",
+    "Executor",
+    "ExecutorUnavailableError",
+    "Exit",
+    "Finished",
+    "Imported",
+    "LoggedEvent",
+    "Mode",
+    "MonitorHandler",
+    "Notice",
+    "Outcome",
+    "PermissionRequest",
+    "Reasoning",
+    "ScopecraftError",
+    "Session",
+    "SessionStatus",
+    "Storage",
+    "Task",
+    "Text",
+    "ToolCall",
+    "ToolResult",
+    "ToolUse",
+    "Unrecognized",
+    "Usage",
+    "Verdict",
+    "Worktree",
+    "hookimpl",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Loaded when first asked for: a git hook of ours pays for nothing it does not use."""
+    if name not in _HOME_OF:
+        raise AttributeError(name)
+    from importlib import import_module
+
+    return getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)

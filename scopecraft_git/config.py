@@ -1,0 +1,211 @@
+"""The user's preferences: defaults < file < git config < environment < flags.
+
+The command line resolves them once and hands the result to whoever starts the session, so that a
+session runs with the settings its user saw, not with those of a background process.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from scopecraft_git import paths
+from scopecraft_git.errors import InvalidSettingError, UnknownSettingError, UnreadableConfigError
+
+NOT_SETTINGS = frozenset({"SCOPECRAFT_HOME", "SCOPECRAFT_SESSION", "SCOPECRAFT_DISABLE_PLUGINS"})
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class ExecutorSettings(Section):
+    autonomous: str = "docker"
+    """Executor of `run`: docker, local, or a plugin's."""
+    dispatch: str = "tmux"
+    """Executor of `dispatch`: tmux, or a plugin's."""
+
+
+class WorktreeSettings(Section):
+    path: str = "../{repo}.worktrees/{suffix}"
+    """Where worktrees go, seen from the main worktree. `{repo}`, `{suffix}` and `{branch}` are filled in."""
+    prefix: str = "feature/"
+    """What a new branch's name begins with."""
+    base: str | None = None
+    """The default branch, where git cannot tell which it is."""
+
+
+class DockerSettings(Section):
+    image: str = "my-claude:authenticated"
+    """Image that autonomous sessions run in."""
+    network: str = "bridge"
+    """Network of the container: bridge, none, host, or one you made."""
+    env: dict[str, str] = Field(default_factory=dict)
+    """Environment of the container."""
+    mounts: tuple[str, ...] = ()
+    """More mounts, as `source:target` or `source:target:rw`; read-only unless they end in rw."""
+    memory: str = "4g"
+    """Memory limit of the container."""
+    cpus: float = Field(default=2.0, gt=0)
+    """How many processors' worth of time it may use."""
+    pids: int = Field(default=1024, gt=0)
+    """How many processes it may have."""
+
+
+class TmuxSettings(Section):
+    socket: str = "scopecraft"
+    """Name of the tmux server's socket; `default` is the user's own server."""
+    session: str = "scopecraft"
+    """Name of the tmux session that gets the windows."""
+
+
+class AgentSettings(Section):
+    command: str | None = None
+    """Program to run in place of the agent's own name."""
+    args: tuple[str, ...] = ()
+    """Arguments added to the agent's own."""
+    model: str | None = None
+    """Model to ask for."""
+    env: dict[str, str] = Field(default_factory=dict)
+    """Environment of this agent, on every executor."""
+    credentials: dict[str, str] = Field(default_factory=dict)
+    """Variable by variable, the file that holds a token or key."""
+
+
+class Settings(Section):
+    SOURCES: ClassVar[tuple[str, ...]] = ("default", "file", "git config", "environment", "flag")
+
+    max_running: int = Field(default=3, ge=1)
+    """How many autonomous sessions run at a time."""
+    max_waiting: int = Field(default=10, ge=0)
+    """How many more may wait in the queue."""
+    executor: ExecutorSettings = ExecutorSettings()
+    agent: str = "claude"
+    """Agent that does the tasks."""
+    storage: str = "local"
+    """Backend that keeps the sessions' records."""
+    worktree: WorktreeSettings = WorktreeSettings()
+    docker: DockerSettings = DockerSettings()
+    tmux: TmuxSettings = TmuxSettings()
+    agents: dict[str, AgentSettings] = Field(default_factory=dict)
+    plugins: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Settings of plugins, by plugin."""
+
+    def for_agent(self, name: str) -> AgentSettings:
+        return self.agents.get(name) or AgentSettings()
+
+
+class Layer(NamedTuple):
+    origin: str
+    """Where it came from, in the user's words."""
+    values: dict[str, Any]
+
+
+def load(git_config: Mapping[str, str] | None = None, flags: Mapping[str, Any] | None = None) -> Settings:
+    """The settings in force. An unknown key or a value of the wrong shape is an error that names its origin."""
+    merged: dict[str, Any] = {}
+    for layer in layers(git_config or {}, flags or {}):
+        _validate(layer)
+        merged = _merge(merged, layer.values)
+    return Settings.model_validate(merged)
+
+
+def layers(git_config: Mapping[str, str], flags: Mapping[str, Any]) -> list[Layer]:
+    """What was set where, weakest first."""
+    found = [
+        Layer(str(paths.config_file()), _file_values()),
+        Layer("git config", _git_values(git_config)),
+        Layer("environment", _environment_values()),
+        Layer("flag", dict(flags)),
+    ]
+    return [layer for layer in found if layer.values]
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """`{"docker": {"image": "x"}}` as `("docker.image", "x")`."""
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _merge(weaker: dict[str, Any], stronger: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(weaker)
+    for key, value in stronger.items():
+        mine = merged.get(key)
+        both = isinstance(mine, dict) and isinstance(value, Mapping)
+        merged[key] = _merge(mine, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def _validate(layer: Layer) -> None:
+    """Each layer by itself, so that an error can say which one it was."""
+    try:
+        Settings.model_validate(layer.values)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        key = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            known = [name for name, _ in flatten(Settings().model_dump())]
+            raise UnknownSettingError(key, layer.origin, difflib.get_close_matches(key, known, n=1)) from None
+        raise InvalidSettingError(key, layer.origin, problem["msg"]) from None
+
+
+def _file_values() -> dict[str, Any]:
+    path = paths.config_file()
+    try:
+        document = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise UnreadableConfigError(path, str(error)) from error
+    if not isinstance(document, dict):
+        raise UnreadableConfigError(path, "it holds no JSON object")
+    return document
+
+
+def _git_values(entries: Mapping[str, str]) -> dict[str, Any]:
+    """`scopecraft.docker.image` and `scopecraft.max-running`: git allows no underscore in the last part."""
+    values: dict[str, Any] = {}
+    for name, text in entries.items():
+        *sections, key = name.split(".")[1:]
+        spelt = {field.replace("_", ""): field for field in Settings.model_fields}
+        target = values
+        for section in sections:
+            target = target.setdefault(section, {})
+        plain = key.replace("-", "").lower()
+        target[spelt.get(plain, key) if not sections else key] = _decode(text)
+    return values
+
+
+def _decode(text: str) -> Any:
+    """Lists and objects are written as JSON wherever a value can only be a string."""
+    if text[:1] in ("[", "{"):
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+    return text
+
+
+def _environment_values() -> dict[str, Any]:
+    if not any(name.startswith("SCOPECRAFT_") and name not in NOT_SETTINGS for name in os.environ):
+        return {}
+    # Imported only where there is something to read: it costs as much as the rest of a command.
+    from pydantic_settings import BaseSettings, EnvSettingsSource
+    from pydantic_settings.exceptions import SettingsError
+
+    class Environment(Settings, BaseSettings):  # type: ignore[misc]
+        pass
+
+    source = EnvSettingsSource(Environment, env_prefix="SCOPECRAFT_", env_nested_delimiter="__")
+    try:
+        return source()
+    except SettingsError as error:
+        raise InvalidSettingError("SCOPECRAFT_*", "environment", str(error)) from error

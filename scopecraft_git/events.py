@@ -1,0 +1,123 @@
+"""What an agent said or did, in one vocabulary for every agent.
+
+An `Agent` turns each line of its output into events; the monitor numbers and stores them as `LoggedEvent`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter
+
+from scopecraft_git.models import Model, Time
+
+
+class Text(Model):
+    kind: Literal["text"] = "text"
+    text: str
+    parent_id: str | None = None
+    """The tool call whose sub-agent said it."""
+
+
+class Reasoning(Model):
+    kind: Literal["reasoning"] = "reasoning"
+    text: str
+    parent_id: str | None = None
+
+
+class ToolCall(Model):
+    kind: Literal["tool_call"] = "tool_call"
+    id: str
+    name: str
+    input: dict[str, Any] = Field(default_factory=dict)
+    parent_id: str | None = None
+
+
+class ToolResult(Model):
+    kind: Literal["tool_result"] = "tool_result"
+    id: str
+    """The call's id."""
+    text: str
+    is_error: bool = False
+    parent_id: str | None = None
+
+
+class Usage(Model):
+    """Tokens of one message. Several lines may repeat one message: `message_id` tells them apart."""
+
+    kind: Literal["usage"] = "usage"
+    message_id: str | None = None
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+
+
+class PermissionRequest(Model):
+    """The agent waits until this call is allowed or denied."""
+
+    kind: Literal["permission"] = "permission"
+    id: str
+    """What an answer must name."""
+    tool: str
+    input: dict[str, Any] = Field(default_factory=dict)
+    call_id: str | None = None
+
+
+class Finished(Model):
+    """The agent says it is done. Only `is_error` tells how: a failed login says `subtype: success`."""
+
+    kind: Literal["finished"] = "finished"
+    is_error: bool = False
+    text: str = ""
+    subtype: str = ""
+    cost_usd: float | None = None
+    turns: int | None = None
+    duration_ms: int | None = None
+
+
+class Notice(Model):
+    """Something about the session rather than in it: retries, rate limits, and what the supervisor did."""
+
+    kind: Literal["notice"] = "notice"
+    code: str
+    """One word for programs, such as `started`, `retry`, `imported`, `stopping`."""
+    text: str
+    data: dict[str, Any] = Field(default_factory=dict)
+
+
+class Unrecognized(Model):
+    kind: Literal["unrecognized"] = "unrecognized"
+    raw: str
+
+
+Event = Annotated[
+    Text | Reasoning | ToolCall | ToolResult | Usage | PermissionRequest | Finished | Notice | Unrecognized,
+    Field(discriminator="kind"),
+]
+
+_EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+
+
+class LoggedEvent(Model):
+    """An event as `events.jsonl` holds it; `as_json` flattens it to `{seq, time, offset, kind, …}`."""
+
+    seq: int
+    """From 1, without gaps, within a session."""
+    time: Time
+    offset: int | None
+    """Where in `stream.log` the line begins that it came from; None for the supervisor's own notices."""
+    event: Event
+
+    def as_json(self) -> dict[str, Any]:
+        head = self.model_dump(mode="json", exclude={"event"})
+        return head | self.event.model_dump(mode="json", exclude_none=True)
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> LoggedEvent:
+        """The inverse of `as_json`. A kind of a newer version becomes `Unrecognized`."""
+        try:
+            event = _EVENT.validate_python(document)
+        except ValueError:
+            event = Unrecognized(raw=str(document))
+        return cls(seq=document["seq"], time=document["time"], offset=document.get("offset"), event=event)

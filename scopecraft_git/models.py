@@ -1,0 +1,136 @@
+"""What the rest of the package talks about: task, worktree, session."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
+
+SCHEMA_VERSION = 1
+
+
+def rfc3339(time: datetime) -> str:
+    """UTC with milliseconds, the form of every time that leaves this package."""
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Time = Annotated[AwareDatetime, PlainSerializer(rfc3339, when_used="json")]
+
+
+class Model(BaseModel):
+    """Frozen; a newer version's extra fields are kept out of the way, not an error."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Mode(StrEnum):
+    AUTONOMOUS = "autonomous"
+    DISPATCH = "dispatch"
+
+
+class SessionStatus(StrEnum):
+    QUEUED = "queued"
+    STARTING = "starting"
+    RUNNING = "running"
+    WAITING = "waiting"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    LOST = "lost"
+
+    @property
+    def ended(self) -> bool:
+        return self in ENDED
+
+
+ENDED = frozenset({SessionStatus.COMPLETED, SessionStatus.FAILED, SessionStatus.CANCELLED, SessionStatus.LOST})
+
+
+class Task(Model):
+    """What to do: a Markdown file, or just a name when `path` is None."""
+
+    id: str
+    title: str = ""
+    path: Path | None = None
+    parent: str | None = None
+    status: str = ""
+    type: str = ""
+    area: str = ""
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    """The whole front matter, unknown keys included."""
+    sections: dict[str, str] = Field(default_factory=dict)
+    """Text by heading, in the file's order, unknown headings included."""
+    location: str = ""
+    """Where the file lies: current, backlog or archive/YYYY-MM."""
+
+
+class Worktree(Model):
+    path: Path
+    branch: str | None
+    """Short name; None when HEAD is detached."""
+    head: str
+    main: bool = False
+    ours: bool = False
+    """Made by git scopecraft, and so the only kind it will remove."""
+    base_commit: str | None = None
+    """What the branch started from, when we made it."""
+    locked: str | None = None
+    """The lock's reason; empty when locked without one."""
+
+
+class ToolUse(Model):
+    name: str
+    count: int = 0
+    errors: int = 0
+
+
+class Outcome(Model):
+    """How a session ended, and how that is known."""
+
+    status: SessionStatus
+    reason: str
+    exit_code: int | None = None
+    stderr: str = ""
+    """The last lines the agent wrote there."""
+
+
+class Session(Model):
+    """One agent run. The record on disk is this model; fields are only ever added."""
+
+    schema_version: int = SCHEMA_VERSION
+    id: str
+    task: str
+    mode: Mode
+    executor: str
+    agent: str
+    status: SessionStatus = SessionStatus.QUEUED
+    branch: str
+    worktree: Path
+    repository: Path
+    """The repository's common directory (`.git`)."""
+    base_commit: str
+    """What the branch stood on when the session was made."""
+    model: str | None = None
+    created_at: Time
+    started_at: Time | None = None
+    ended_at: Time | None = None
+    exit_code: int | None = None
+    outcome: Outcome | None = None
+    cost_usd: float | None = None
+    messages: int = 0
+    """How many texts the agent wrote."""
+    tools_used: tuple[ToolUse, ...] = ()
+    last_activity: Time | None = None
+    last_message: str | None = None
+    agent_session_id: str | None = None
+    parent: str | None = None
+    """The session this one continues."""
+    prompt_delivered: bool = False
+    imported_commit: str | None = None
+    """The newest commit of the agent's that the repository holds on `branch`."""
+    path: Path
+    """The session's folder below SCOPECRAFT_HOME."""

@@ -1,0 +1,58 @@
+"""Where things are kept: below `$SCOPECRAFT_HOME`, never inside git."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from scopecraft_git.errors import HomeNotWritableError
+
+
+def home() -> Path:
+    """`$SCOPECRAFT_HOME`, or `~/.scopecraft`. Not created by asking."""
+    return Path(os.environ.get("SCOPECRAFT_HOME") or Path.home() / ".scopecraft").absolute()
+
+
+def ensure_home() -> Path:
+    """The home with its folders, made for this user alone. Called before anything is written."""
+    root = home()
+    try:
+        for folder in (root, root / "config", sessions(), supervisor(), agent_homes()):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if root.stat().st_mode & 0o077:
+            root.chmod(0o700)
+        if not os.access(root, os.W_OK | os.X_OK):
+            raise HomeNotWritableError(root, "permission denied")
+    except OSError as error:
+        raise HomeNotWritableError(root, error.strerror or str(error)) from error
+    return root
+
+
+def config_file() -> Path:
+    return home() / "config" / "orchestration.json"
+
+
+def sessions() -> Path:
+    return home() / "sessions"
+
+
+def session(session_id: str) -> Path:
+    return sessions() / session_id
+
+
+def supervisor() -> Path:
+    """The supervisor's lock, doorbell and log."""
+    return home() / "supervisor"
+
+
+def queue_file() -> Path:
+    return home() / "queue.json"
+
+
+def agent_homes() -> Path:
+    """One home per worktree for the agents in containers, so that a later session finds its transcripts."""
+    return home() / "homes"
+
+
+def crash_logs() -> Path:
+    return home() / "crashes"

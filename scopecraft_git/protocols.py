@@ -1,0 +1,244 @@
+"""The contracts that plugins fulfil: Executor, Agent, Storage, MonitorHandler.
+
+One protocol for each kind, beside what passes through it. `tests/` holds one contract suite for each,
+and the built-ins pass the same suite as anyone else's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from signal import Signals
+from typing import Any, NamedTuple, Protocol
+
+from scopecraft_git.config import AgentSettings, Settings
+from scopecraft_git.events import Event, LoggedEvent, PermissionRequest
+from scopecraft_git.models import Mode, Model, Session, SessionStatus
+
+
+class AgentRequest(Model):
+    """What an agent needs to know to say how it is started."""
+
+    task: str
+    mode: Mode
+    agent_session_id: str
+    """A fresh UUID that the agent should give its session, if it can."""
+    command: tuple[str, ...] = ()
+    """What the user gave after `--`."""
+    settings: AgentSettings = AgentSettings()
+    append_system_prompt: str | None = None
+    system_prompt: str | None = None
+    allowed_tools: tuple[str, ...] = ()
+    disallowed_tools: tuple[str, ...] = ()
+    mcp_config: str | None = None
+    resume: str | None = None
+    """The agent's id of the session to continue."""
+
+
+class Agent(Protocol):
+    """Knows one agent's command line and its language. Holds no state: one instance serves every session."""
+
+    name: str
+    keeps_input: bool
+    """Whether its input stays open for more messages; if not, it is closed behind the prompt."""
+    login_files: tuple[str, ...]
+    """Files below the home directory that hold its login; a container's home gets copies of them."""
+
+    def argv(self, request: AgentRequest) -> list[str]:
+        """The command that starts it. Never holds the prompt or a credential: any user of the machine can read it."""
+
+    def environment(self, request: AgentRequest) -> Mapping[str, str]:
+        """Variables it needs beside the user's `agents.<name>.env`."""
+
+    def message(self, text: str) -> bytes:
+        """`text` as its unattended mode reads it from stdin; the prompt is the first message."""
+
+    def parse(self, line: bytes) -> list[Event]:
+        """One line of output without its newline. Never raises and drops nothing: the unknown is `Unrecognized`."""
+
+    def answer(self, request: PermissionRequest, *, allow: bool, message: str = "") -> bytes:
+        """The answer to a permission request, as it reads it from stdin. `message` tells it why not."""
+
+    def transcript(self, request: AgentRequest) -> str | None:
+        """Where its interactive mode keeps a record, as a glob below the home directory; None if nowhere."""
+
+    def ready(self, screen: str) -> bool:
+        """Whether its interactive mode, showing `screen`, takes input; False while it starts or shows a dialog."""
+
+
+class ExecRequest(Model):
+    """Everything an executor needs to run one agent. Kept on disk: whoever starts the session may be another process."""
+
+    session_id: str
+    task: str
+    mode: Mode
+    agent: str
+    directory: Path
+    """The session's folder; the executor writes `stream.log` and `stderr.log` there, append-only."""
+    repository: Path
+    """The common directory (`.git`)."""
+    worktree: Path
+    branch: str
+    commit: str
+    """Where the branch stands at the start."""
+    argv: tuple[str, ...]
+    environment: dict[str, str]
+    """Variables for the agent. An executor without isolation adds them to the user's own."""
+    credentials: dict[str, Path]
+    """Variable by variable, the file that holds its value; read at the start, never copied into records."""
+    login_files: tuple[str, ...] = ()
+    transcript: str | None = None
+    settings: Settings
+
+
+class Exit(NamedTuple):
+    """How the agent's process ended, as its own parent saw it."""
+
+    code: int
+    """128 + n for a process that signal n ended."""
+    reason: str = ""
+    """What is known beyond the code: a memory limit, a window closed by hand."""
+    lost: bool = False
+    """Nobody saw it end; `reason` tells the evidence."""
+
+
+class Imported(NamedTuple):
+    """What came home from an agent's own copy of the repository."""
+
+    ref: str
+    commit: str
+    note: str = ""
+    """Why it did not go to the session's branch, when it did not."""
+
+
+class Execution(Protocol):
+    """One agent's process, also after a restart of ours."""
+
+    def poll(self) -> Exit | None:
+        """How it ended, or None while it runs. Never blocks for long."""
+
+    def wait(self, timeout: float | None = None) -> Exit | None:
+        """`poll` after its end, or None when `timeout` seconds pass first."""
+
+    def stream(self, offset: int) -> Iterator[bytes]:
+        """What the agent writes, from byte `offset` of `stream.log` on, as it comes.
+
+        Every byte is in `stream.log` before it is yielded. Chunks end anywhere. Ends when the agent's output has
+        ended; an offset beyond the end yields nothing. At most one stream of an execution is read at a time.
+        """
+
+    def send(self, data: bytes) -> None:
+        """Give it input. Raises `BrokenPipeError` when it takes none any more."""
+
+    def close_input(self) -> None:
+        """Let it read the end of its input. Idempotent."""
+
+    def terminate(self, signal: Signals = Signals.SIGTERM) -> None:
+        """Send a signal to all of it. No error when it has ended."""
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+    def import_commits(self) -> list[Imported]:
+        """Bring home what the agent committed in a copy of its own. Cheap when nothing moved; idempotent."""
+
+    def release(self) -> None:
+        """Its end is recorded and its work is home: drop what only a running agent needs. Idempotent."""
+
+
+class Executor(Protocol):
+    """Runs an agent's process somewhere, and finds it again after a restart."""
+
+    name: str
+    isolated: bool
+    """False when the agent can touch everything its user can."""
+
+    def check(self, settings: Settings, argv: Sequence[str]) -> None:
+        """Raise `ExecutorUnavailableError` if nothing could start here now. Called before a session is queued."""
+
+    def describe(self, request: ExecRequest) -> Mapping[str, Any]:
+        """What `run --dry-run` shows of it, such as image and mounts. Creates nothing."""
+
+    def start(self, request: ExecRequest) -> Execution:
+        """Start it. A failure leaves nothing half made behind and is a `ScopecraftError`."""
+
+    def find(self, request: ExecRequest) -> Execution | None:
+        """The execution that `start` made for this session, if it or its end still exists. Starts nothing."""
+
+    def attach(self, request: ExecRequest) -> Sequence[str]:
+        """The command that shows the agent's screen; raises `CannotAttachError` where there is none."""
+
+
+class Action(StrEnum):
+    WARN = "warn"
+    ASK = "ask"
+    PAUSE = "pause"
+    INTERRUPT = "interrupt"
+    STOP = "stop"
+
+
+class Verdict(NamedTuple):
+    action: Action
+    reason: str
+
+
+class MonitorHandler(Protocol):
+    """Watches one session. Made anew for each session and for each restart of the supervisor."""
+
+    name: str
+
+    def handle(self, session: Session, event: Event) -> Verdict | None:
+        """Called for every event, in order, also for those of before a restart (whose verdicts are not carried out)."""
+
+    def summary(self) -> Mapping[str, Any]:
+        """Fields of the session's record that this handler keeps, as they now are."""
+
+
+class HandlerFactory(Protocol):
+    """What a plugin registers: a handler's class, or anything that makes one."""
+
+    name: str
+
+    def __call__(self) -> MonitorHandler: ...
+
+
+class Storage(Protocol):
+    """Keeps sessions' records and events. Safe for any number of processes; readers never block."""
+
+    name: str
+
+    def create(self, session: Session) -> None:
+        """Keep a new record. Raises FileExistsError when the id is taken."""
+
+    def save(self, session: Session) -> None:
+        """Replace a record, whole or not at all. On disk when it returns."""
+
+    def load(self, session_id: str) -> Session:
+        """Raises `SessionNotFoundError`, or `UnreadableSessionError` for one that cannot be read."""
+
+    def sessions(self, *, active: bool = False, newest: int | None = None) -> Iterator[Session]:
+        """Records, newest first: those that have not ended and, unless `active`, the ended ones, `newest` of them."""
+
+    def ids(self) -> list[str]:
+        """Every session's id, newest first, without reading records."""
+
+    def update_status(
+        self,
+        session_id: str,
+        status: SessionStatus,
+        *,
+        expected: Collection[SessionStatus],
+        changes: Mapping[str, Any] | None = None,
+    ) -> Session:
+        """Compare and swap; raises `IllegalTransitionError` when the record's status is none of `expected`."""
+
+    def append(self, session_id: str, events: Iterable[LoggedEvent]) -> None:
+        """Add events. One writer at a time per session: its supervisor."""
+
+    def events(self, session_id: str, after: int = 0) -> Iterator[LoggedEvent]:
+        """Events with a `seq` above `after`, in order. One that is half written is not there yet."""
+
+    def delete(self, session_id: str) -> None:
+        """Forget a session that never came to be. Idempotent."""

@@ -1,0 +1,55 @@
+"""Follows a file that grows."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+CHUNK = 1 << 16
+PATIENCE = 1.0
+"""Seconds after which to look again without having been told: a process's death changes no file."""
+
+
+def follow(path: Path, offset: int, ended: Callable[[], bool]) -> Iterator[bytes]:
+    """Bytes of `path` from `offset` on, as they come, until `ended` and the file is read out.
+
+    `ended` is asked before a last look at the file, so nothing that was written before the end is missed.
+    """
+    from watchdog.events import FileSystemEvent, FileSystemEventHandler
+    from watchdog.observers import Observer
+
+    changed = threading.Event()
+
+    class Waker(FileSystemEventHandler):
+        def on_any_event(self, _event: FileSystemEvent) -> None:
+            changed.set()
+
+    observer = Observer()
+    observer.schedule(Waker(), str(path.parent))
+    observer.start()
+    try:
+        while True:
+            changed.clear()
+            over = ended()
+            for chunk in read_from(path, offset):
+                offset += len(chunk)
+                yield chunk
+            if over:
+                return
+            changed.wait(PATIENCE)
+    finally:
+        observer.stop()
+        observer.join()
+
+
+def read_from(path: Path, offset: int) -> Iterator[bytes]:
+    """What `path` holds now from `offset` on; nothing when there is no such file."""
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        return
+    with file:
+        file.seek(offset)
+        while chunk := file.read(CHUNK):
+            yield chunk
