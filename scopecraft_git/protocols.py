@@ -46,7 +46,7 @@ class Agent(Protocol):
     """Files below the home directory that hold its login; a container's home gets copies of them."""
 
     def argv(self, request: AgentRequest) -> list[str]:
-        """The command that starts it. Never holds the prompt or a credential: any user of the machine can read it."""
+        """The command that starts it. Holds neither prompt nor credential: any user of the machine can read it."""
 
     def environment(self, request: AgentRequest) -> Mapping[str, str]:
         """Variables it needs beside the user's `agents.<name>.env`."""

@@ -1,0 +1,97 @@
+"""The words the tests are written in: `home`, `repo`, `scopecraft(…)`."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import pytest
+
+REAL_HOME = Path.home()
+
+
+class Result(NamedTuple):
+    code: int
+    stdout: str
+    stderr: str
+
+
+class Scopecraft(Protocol):
+    def __call__(
+        self, *arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None = None, stdin: str | None = None
+    ) -> Result: ...
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees the user's home, git configuration or settings."""
+    for name in list(os.environ):
+        if name.startswith(("GIT_", "SCOPECRAFT_", "ANTHROPIC_", "CLAUDE", "TMUX")):
+            monkeypatch.delenv(name)
+    user = tmp_path / "user"
+    user.mkdir()
+    (user / ".gitconfig").write_text(
+        "[user]\n\tname = A Developer\n\temail = dev@example.org\n[init]\n\tdefaultBranch = main\n"
+    )
+    monkeypatch.setenv("HOME", str(user))
+    monkeypatch.setenv("SCOPECRAFT_HOME", str(user / ".scopecraft"))
+    monkeypatch.setenv("NO_COLOR", "1")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """SCOPECRAFT_HOME of this test, with its folders."""
+    from scopecraft_git import paths
+
+    return paths.ensure_home()
+
+
+@pytest.fixture
+def git() -> Any:
+    """`git(path, *arguments)`: what git prints, as the test's user."""
+
+    def run(path: Path, *arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], cwd=path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    return run
+
+
+@pytest.fixture
+def repo(tmp_path: Path, git: Any) -> Path:
+    """A repository with one commit on main."""
+    path = tmp_path / "code" / "app"
+    path.mkdir(parents=True)
+    git(path, "init", "-q")
+    (path / "README.md").write_text("# app\n")
+    git(path, "add", ".")
+    git(path, "commit", "-qm", "Start")
+    return path
+
+
+@pytest.fixture
+def scopecraft(repo: Path, home: Path) -> Iterator[Scopecraft]:
+    """`scopecraft(*arguments)`: the real command in the repository, as a process of its own."""
+
+    def run(
+        *arguments: str, cwd: Path | None = None, env: Mapping[str, str] | None = None, stdin: str | None = None
+    ) -> Result:
+        done = subprocess.run(
+            [sys.executable, "-m", "scopecraft_git", *arguments],
+            cwd=cwd or repo,
+            env={**os.environ, **(env or {})},
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    yield run
