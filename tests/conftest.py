@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -75,7 +75,7 @@ def repo(tmp_path: Path, git: Any) -> Path:
 
 
 @pytest.fixture
-def scopecraft(repo: Path, home: Path) -> Iterator[Scopecraft]:
+def scopecraft(repo: Path, home: Path) -> Scopecraft:
     """`scopecraft(*arguments)`: the real command in the repository, as a process of its own."""
 
     def run(
@@ -94,4 +94,4 @@ def scopecraft(repo: Path, home: Path) -> Iterator[Scopecraft]:
         )
         return Result(done.returncode, done.stdout, done.stderr)
 
-    yield run
+    return run

@@ -1,0 +1,3 @@
+from scopecraft_git.cli import main
+
+main()
