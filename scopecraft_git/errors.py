@@ -54,6 +54,22 @@ class HomeNotWritableError(ScopecraftError):
         )
 
 
+class HomeFullError(ScopecraftError):
+    def __init__(self, home: Path, reason: str) -> None:
+        super().__init__(
+            f"The disk that holds {home} is full ({reason}); what was kept there is as it was",
+            f"Free some space, then try again: df -h {home}",
+        )
+
+
+class NewerFormatError(RefusedError):
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} was written by a newer version of git scopecraft, and this one would spoil it",
+            "Upgrade this one: pip install --upgrade scopecraft-git",
+        )
+
+
 class InvalidSettingError(UsageError):
     def __init__(self, key: str, origin: str, reason: str) -> None:
         super().__init__(

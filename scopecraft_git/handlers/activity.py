@@ -1,0 +1,76 @@
+"""What a session's record says of its agent: how much it said, what it used, what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from scopecraft_git.events import Event, Finished, Notice, Text, ToolCall, ToolResult
+from scopecraft_git.hookspecs import hookimpl
+from scopecraft_git.models import Session, ToolUse
+from scopecraft_git.protocols import HandlerFactory, Verdict
+
+LONGEST_MESSAGE = 16_000
+"""Characters of the last message that the record keeps; the events keep all of it."""
+
+
+class Activity:
+    """Counts the agent's own texts, not those of its sub-agents, and everybody's tool calls.
+
+    The cost is what the agent last reported for the whole session; tokens are in the events, and counted nowhere here.
+    """
+
+    name = "activity"
+
+    def __init__(self) -> None:
+        self._messages = 0
+        self._last_message: str | None = None
+        self._uses: dict[str, ToolUse] = {}
+        self._unanswered: dict[str, str] = {}
+        self._cost: float | None = None
+        self._agent_session: str | None = None
+
+    def handle(self, _session: Session, event: Event) -> Verdict | None:
+        match event:
+            case Text(parent_id=None, text=text) if text.strip():
+                self._messages += 1
+                self._last_message = text if len(text) <= LONGEST_MESSAGE else text[: LONGEST_MESSAGE - 1] + "…"
+            case ToolCall():
+                self._called(event)
+            case ToolResult(is_error=failed):
+                self._answered(event.id, failed=failed)
+            case Finished(cost_usd=cost) if cost is not None:
+                self._cost = cost
+            case Notice(code="session", data={"agent_session_id": str(agent_session)}):
+                self._agent_session = agent_session
+        return None
+
+    def summary(self) -> Mapping[str, Any]:
+        return {
+            "messages": self._messages,
+            "last_message": self._last_message,
+            "tools_used": tuple(self._uses.values()),
+            "cost_usd": self._cost,
+            "agent_session_id": self._agent_session,
+        }
+
+    def _called(self, call: ToolCall) -> None:
+        """A call that is told twice before its result is one call."""
+        if call.id and call.id in self._unanswered:
+            return
+        self._unanswered[call.id] = call.name
+        self._count(call.name, count=1)
+
+    def _answered(self, call_id: str, *, failed: bool) -> None:
+        name = self._unanswered.pop(call_id, None)
+        if name is not None and failed:
+            self._count(name, errors=1)
+
+    def _count(self, name: str, *, count: int = 0, errors: int = 0) -> None:
+        before = self._uses.get(name) or ToolUse(name=name)
+        self._uses[name] = ToolUse(name=name, count=before.count + count, errors=before.errors + errors)
+
+
+@hookimpl
+def register_monitor_handlers() -> Iterable[HandlerFactory]:
+    return [Activity]

@@ -1,0 +1,283 @@
+"""A session's life: its id, its folder, its states, and what commands ask of whoever supervises it."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import itertools
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from scopecraft_git import paths
+from scopecraft_git.errors import (
+    AmbiguousSessionError,
+    IllegalTransitionError,
+    SessionNotFoundError,
+    UnreadableSessionError,
+)
+from scopecraft_git.models import Outcome, Session, SessionStatus
+from scopecraft_git.protocols import ExecRequest, Storage
+from scopecraft_git.storage import files
+
+QUEUED, STARTING, RUNNING, WAITING, PAUSED, COMPLETED, FAILED, CANCELLED, LOST = SessionStatus
+
+TRANSITIONS: Mapping[SessionStatus, frozenset[SessionStatus]] = {
+    QUEUED: frozenset({STARTING, FAILED, CANCELLED, LOST}),
+    STARTING: frozenset({RUNNING, COMPLETED, FAILED, CANCELLED, LOST}),
+    RUNNING: frozenset({WAITING, PAUSED, COMPLETED, FAILED, CANCELLED, LOST}),
+    WAITING: frozenset({RUNNING, PAUSED, COMPLETED, FAILED, CANCELLED, LOST}),
+    PAUSED: frozenset({RUNNING, WAITING, COMPLETED, FAILED, CANCELLED, LOST}),
+    COMPLETED: frozenset(),
+    FAILED: frozenset(),
+    CANCELLED: frozenset(),
+    LOST: frozenset(),
+}
+"""Which states follow which. A fast agent completes before anyone has seen it run."""
+
+_CODE_BEGINS = datetime(2025, 1, 1, tzinfo=UTC).timestamp()
+_CODE_DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
+_CODE_LENGTH = 7  # of tenths of seconds: enough for 108 years
+_LONGEST_SLUG = 40
+_SEARCHED = 200
+"""How many ended sessions are read to find a task whose name no id tells, such as a subtask's."""
+
+_SHORT = frozenset({"id", "task", "mode", "executor", "agent", "status", "branch", "worktree"})
+_FULL = _SHORT | {
+    "base_commit", "created_at", "started_at", "ended_at", "exit_code", "outcome", "cost_usd", "messages",
+    "tools_used", "last_activity", "last_message", "agent_session_id", "parent", "path",
+}  # fmt: skip
+
+
+# Making one
+
+
+@contextlib.contextmanager
+def reserved_id(storage: Storage, slug: str) -> Iterator[str]:
+    """The id and folder of a session that the body is to `create`. Nothing is left of it when the body fails.
+
+    While the body runs others can tell that the session `is_being_made`, and once this process has died that it
+    is not.
+    """
+    session_id = new_id(slug)
+    mark = _mark(session_id)
+    with files.locked(mark):
+        try:
+            yield session_id
+            mark.unlink()
+        except BaseException:
+            if mark.exists():
+                discard(storage, session_id)
+            raise
+
+
+def is_being_made(session_id: str) -> bool:
+    return files.is_locked(_mark(session_id))
+
+
+def new_id(slug: str) -> str:
+    """`<slug>-<code>` with its empty folder. Codes sort by time; the slug is cut to what may name a container."""
+    paths.ensure_home()
+    name = id_slug(slug)
+    for number in itertools.count(max(0, int((time.time() - _CODE_BEGINS) * 10))):
+        session_id = f"{name}-{_code(number)}"
+        with contextlib.suppress(FileExistsError), files.writing():
+            paths.session(session_id).mkdir(mode=0o700)
+            return session_id
+    raise AssertionError
+
+
+def id_slug(name: str) -> str:
+    """What the ids of sessions for `name` begin with."""
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:_LONGEST_SLUG]
+    return re.sub(r"\.{2,}", ".", plain).strip("-._") or "session"
+
+
+def create(storage: Storage, session: Session, prompt: str, request: ExecRequest) -> None:
+    """Keep a new session: `prompt.md`, `request.json`, then the record. A failure leaves nothing behind."""
+    try:
+        files.replace(session.path / "prompt.md", prompt.encode(errors="surrogateescape"))
+        files.replace(session.path / "request.json", request.model_dump_json(indent=2).encode())
+        storage.create(session)
+    except BaseException:
+        discard(storage, session.id)
+        raise
+
+
+def discard(storage: Storage, session_id: str) -> None:
+    """Forget a session that never came to be, with its folder. Idempotent."""
+    try:
+        storage.delete(session_id)
+    finally:
+        shutil.rmtree(paths.session(session_id), ignore_errors=True)
+
+
+def request(session: Session) -> ExecRequest:
+    """How the session is to be started."""
+    path = session.path / "request.json"
+    try:
+        return ExecRequest.model_validate_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise UnreadableSessionError(path, str(error)) from error
+
+
+def prompt(session: Session) -> str:
+    """What its agent is asked."""
+    path = session.path / "prompt.md"
+    try:
+        return path.read_bytes().decode(errors="surrogateescape")
+    except OSError as error:
+        raise UnreadableSessionError(path, str(error)) from error
+
+
+# Changing one
+
+
+def transition(storage: Storage, session: Session, status: SessionStatus, **changes: Any) -> Session:
+    """Raises `IllegalTransitionError` unless the record on disk, which may be ahead of `session`, allows it."""
+    expected = {before for before, after in TRANSITIONS.items() if status in after}
+    return storage.update_status(session.id, status, expected=expected, changes=changes)
+
+
+def record(storage: Storage, session: Session, **changes: Any) -> Session:
+    """Change fields other than the status. What others changed meanwhile stays, their status too."""
+    while True:
+        try:
+            return storage.update_status(session.id, session.status, expected={session.status}, changes=changes)
+        except IllegalTransitionError:
+            session = storage.load(session.id)
+
+
+def finish(storage: Storage, session: Session, outcome: Outcome) -> Session:
+    """End it, once: a session that has ended stays as it is."""
+    ending = {"ended_at": datetime.now(UTC), "exit_code": outcome.exit_code, "outcome": outcome}
+    try:
+        return transition(storage, session, outcome.status, **ending)
+    except IllegalTransitionError:
+        current = storage.load(session.id)
+        if not current.status.ended:
+            raise
+        return current
+
+
+# Finding one
+
+
+def resolve(storage: Storage, selector: str) -> Session:
+    """The session that a user means by an id, the beginning of just one id, or a task's name: its newest session.
+
+    The environment's suffix will do for the task's name. Raises `SessionNotFoundError`, `AmbiguousSessionError`,
+    and `UnreadableSessionError` for a session that is found and cannot be read.
+    """
+    with contextlib.suppress(SessionNotFoundError):
+        return storage.load(selector)
+    ids = storage.ids()
+    slug = id_slug(selector)
+    named = [session_id for session_id in ids if _slug_of(session_id) == slug]
+    begun = [session_id for session_id in ids if session_id.startswith(selector)]
+    if not named and len(begun) > 1:
+        raise AmbiguousSessionError(selector, begun[:5])
+    found = next(_existing(storage, named or begun), None) or _of_task(storage, ids, selector)
+    if found is None:
+        known = dict.fromkeys(_slug_of(session_id) for session_id in ids)
+        raise SessionNotFoundError(selector, difflib.get_close_matches(selector, known, n=3))
+    return found
+
+
+def _of_task(storage: Storage, ids: list[str], task: str) -> Session | None:
+    """Ids end where tasks end: `auth-05A-…` may be of `implement-auth-05A`. Only a subtask's tell nothing."""
+    likely = (session_id for session_id in ids if task.endswith(f"-{_slug_of(session_id)}"))
+    for session in itertools.chain(_existing(storage, likely), storage.sessions(newest=_SEARCHED)):
+        if session.task == task:
+            return session
+    return None
+
+
+def _existing(storage: Storage, ids: Iterable[str]) -> Iterator[Session]:
+    for session_id in ids:
+        with contextlib.suppress(SessionNotFoundError):
+            yield storage.load(session_id)
+
+
+# Telling of one
+
+
+def as_json(session: Session, *, position: int | None = None, full: bool = False) -> dict[str, Any]:
+    """What `run --json` prints of it, and with `full` what `list --json` and `show --json` do."""
+    document = session.model_dump(mode="json", include=set(_FULL if full else _SHORT))
+    return document | {"queue_position": position}
+
+
+# Asking its supervisor
+
+
+class Asked(NamedTuple):
+    """What a command wants done with a session."""
+
+    name: str
+    """Unlike any other of this session; sorts by when it was asked."""
+    kind: str
+    """`stop`, `send` and the like."""
+    data: dict[str, Any]
+
+
+_COUNTER = itertools.count()
+
+
+def ask(session_id: str, kind: str, **data: Any) -> str:
+    """Leave a request for whoever supervises the session, now or after a restart. Returns its name."""
+    folder = _requests(session_id)
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except FileNotFoundError:
+        raise SessionNotFoundError(session_id) from None
+    last = max((int(asked.name.partition("-")[0]) for asked in asked(session_id)), default=0)
+    name = f"{max(time.time_ns(), last + 1):020}-{os.getpid()}-{next(_COUNTER)}"
+    document = {"kind": kind, "data": data}
+    files.replace(folder / f"{name}.json", json.dumps(document).encode())
+    return name
+
+
+def asked(session_id: str) -> list[Asked]:
+    """What was asked and not yet `answered`, oldest first. What is half written is not there yet."""
+    names = sorted(path.stem for path in _requests(session_id).glob("[0-9]*.json"))
+    return [found for name in names if (found := _asked(session_id, name)) is not None]
+
+
+def answered(session_id: str, name: str) -> None:
+    """It was done, or cannot be. Idempotent."""
+    (_requests(session_id) / f"{name}.json").unlink(missing_ok=True)
+
+
+def _asked(session_id: str, name: str) -> Asked | None:
+    try:
+        document = json.loads((_requests(session_id) / f"{name}.json").read_bytes())
+    except FileNotFoundError:
+        return None
+    return Asked(name, document["kind"], document["data"])
+
+
+def _requests(session_id: str) -> Path:
+    return paths.session(session_id) / "requests"
+
+
+def _mark(session_id: str) -> Path:
+    return paths.session(session_id) / "making"
+
+
+def _code(number: int) -> str:
+    digits = []
+    for _ in range(_CODE_LENGTH):
+        number, digit = divmod(number, len(_CODE_DIGITS))
+        digits.append(_CODE_DIGITS[digit])
+    return "".join(reversed(digits))
+
+
+def _slug_of(session_id: str) -> str:
+    return session_id.rpartition("-")[0]

@@ -1,0 +1,257 @@
+"""Sessions as files: a folder for each below `$SCOPECRAFT_HOME/sessions`, and a registry of those that live."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from scopecraft_git import paths
+from scopecraft_git.errors import (
+    IllegalTransitionError,
+    NewerFormatError,
+    ScopecraftError,
+    SessionNotFoundError,
+    UnreadableSessionError,
+)
+from scopecraft_git.events import LoggedEvent
+from scopecraft_git.hookspecs import hookimpl
+from scopecraft_git.models import SCHEMA_VERSION, Session, SessionStatus
+from scopecraft_git.protocols import Storage
+from scopecraft_git.storage import files, lines
+from scopecraft_git.storage.registry import Registry
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+class LocalStorage:
+    """The folder is the truth and the registry is derived from it, as a superset of the sessions that live.
+
+    A session's own lock (`lock` in its folder) is held by whoever writes its record or its line in the registry.
+    """
+
+    name = "local"
+
+    def create(self, session: Session) -> None:
+        paths.ensure_home()
+        with files.writing():
+            paths.session(session.id).mkdir(mode=0o700, exist_ok=True)
+        with self._writing(session.id):
+            if _record(session.id).exists():
+                raise FileExistsError(_record(session.id))
+            self._write(session, kept={})
+
+    def save(self, session: Session) -> None:
+        with self._writing(session.id):
+            self._write(session, kept=_kept(session.id))
+
+    def load(self, session_id: str) -> Session:
+        path = _record(session_id)
+        try:
+            document = json.loads(path.read_bytes())
+            session = Session.model_validate(document)
+        except (FileNotFoundError, NotADirectoryError):
+            raise SessionNotFoundError(session_id) from None
+        except (OSError, ValueError) as error:
+            raise UnreadableSessionError(path, _reason(error)) from error
+        if session.id != session_id:
+            raise UnreadableSessionError(path, f"it is the record of {session.id}")
+        return session.model_copy(update={"path": path.parent})
+
+    def sessions(
+        self,
+        *,
+        active: bool = False,
+        newest: int | None = None,
+        onerror: Callable[[ScopecraftError], None] | None = None,
+    ) -> Iterator[Session]:
+        living = set(self._registry.ids())
+        ended = 0
+        for session_id in sorted(living, key=_age, reverse=True) if active else self.ids():
+            if session_id not in living and newest is not None and ended >= newest:
+                continue
+            session = self._read(session_id, onerror)
+            if session_id in living and (session is None or session.status.ended):
+                self._heal(session_id)
+            if session is None:
+                continue
+            if session.status.ended:
+                ended += 1
+                if active or (newest is not None and ended > newest):
+                    continue
+            yield session
+
+    def ids(self) -> list[str]:
+        """Also of a session that is just being made and has no record yet, and of one that cannot be read."""
+        return sorted(_folders(), key=_age, reverse=True)
+
+    def update_status(
+        self,
+        session_id: str,
+        status: SessionStatus,
+        *,
+        expected: Collection[SessionStatus],
+        changes: Mapping[str, Any] | None = None,
+    ) -> Session:
+        with self._writing(session_id):
+            session = self.load(session_id)
+            if session.status not in expected:
+                raise IllegalTransitionError(session_id, session.status, status)
+            fields = dict(session) | dict(changes or {}) | {"status": status}
+            updated = Session.model_validate(fields)
+            self._write(updated, kept=_kept(session_id))
+        return updated
+
+    def append(self, session_id: str, events: Iterable[LoggedEvent]) -> None:
+        data = b"".join(json.dumps(event.as_json()).encode() + b"\n" for event in events)
+        if not data:
+            return
+        try:
+            files.append(_events(session_id), data)
+        except FileNotFoundError:
+            raise SessionNotFoundError(session_id) from None
+
+    def events(self, session_id: str, after: int = 0) -> Iterator[LoggedEvent]:
+        path = _events(session_id)
+        try:
+            for line in lines.after(path, after):
+                event = LoggedEvent.from_json(json.loads(line))
+                if event.seq > after:
+                    yield event
+        except FileNotFoundError:
+            if not path.parent.is_dir():
+                raise SessionNotFoundError(session_id) from None
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise UnreadableSessionError(path, _reason(error)) from error
+
+    def delete(self, session_id: str) -> None:
+        try:
+            with self._writing(session_id):
+                _record(session_id).unlink(missing_ok=True)
+                self._strike(session_id)
+        except SessionNotFoundError:
+            return
+        shutil.rmtree(paths.session(session_id), ignore_errors=True)
+
+    @property
+    def _registry(self) -> Registry:
+        return Registry(paths.sessions(), self._living)
+
+    @contextlib.contextmanager
+    def _writing(self, session_id: str) -> Iterator[None]:
+        try:
+            with files.locked(_folder(session_id) / "lock"):
+                yield
+        except (FileNotFoundError, NotADirectoryError):
+            raise SessionNotFoundError(session_id) from None
+
+    def _write(self, session: Session, kept: dict[str, Any]) -> None:
+        """The registry names a session before it lives, and until after it has ended."""
+        if not session.status.ended:
+            self._registry.add(session.id)
+        document = session.model_dump(mode="json") | kept
+        files.replace(_record(session.id), json.dumps(document, indent=2).encode() + b"\n")
+        if session.status.ended:
+            self._strike(session.id)
+
+    def _strike(self, session_id: str) -> None:
+        """Fails in silence, as on a full disk: one that stays in the registry is struck by whoever reads it next."""
+        with contextlib.suppress(OSError, ScopecraftError):
+            self._registry.discard(session_id)
+
+    def _read(self, session_id: str, onerror: Callable[[ScopecraftError], None] | None) -> Session | None:
+        try:
+            return self.load(session_id)
+        except SessionNotFoundError:
+            return None
+        except UnreadableSessionError as error:
+            if onerror:
+                onerror(error)
+            return None
+
+    def _heal(self, session_id: str) -> None:
+        """Strike a session that lives no more; not when someone is writing its record, who does so himself."""
+        with contextlib.suppress(OSError, ScopecraftError):
+            if not paths.session(session_id).is_dir():
+                self._registry.discard(session_id)
+            elif (lock := files.try_lock(paths.session(session_id) / "lock")) is not None:
+                try:
+                    if self._has_ended(session_id):
+                        self._registry.discard(session_id)
+                finally:
+                    os.close(lock)
+
+    def _has_ended(self, session_id: str) -> bool:
+        """False also for a record that cannot be read: nobody knows."""
+        try:
+            return self.load(session_id).status.ended
+        except SessionNotFoundError:
+            return True
+        except UnreadableSessionError:
+            return False
+
+    def _living(self) -> Iterator[str]:
+        return (session_id for session_id in _folders() if not self._has_ended(session_id))
+
+
+def _folder(session_id: str) -> Path:
+    if not _ID.fullmatch(session_id):
+        raise SessionNotFoundError(session_id)
+    return paths.session(session_id)
+
+
+def _record(session_id: str) -> Path:
+    return _folder(session_id) / "metadata.json"
+
+
+def _events(session_id: str) -> Path:
+    return _folder(session_id) / "events.jsonl"
+
+
+def _folders() -> Iterator[str]:
+    with contextlib.suppress(FileNotFoundError), os.scandir(paths.sessions()) as entries:
+        for entry in entries:
+            if _ID.fullmatch(entry.name) and not entry.name.endswith(".broken") and entry.is_dir():
+                yield entry.name
+
+
+def _age(session_id: str) -> tuple[str, str]:
+    """Ids end in a code that sorts by time."""
+    return session_id.rpartition("-")[2], session_id
+
+
+def _kept(session_id: str) -> dict[str, Any]:
+    """What the record holds that this version does not know. Raises `NewerFormatError` where that is too much."""
+    path = _record(session_id)
+    try:
+        document = json.loads(path.read_bytes())
+        version = int(document["schema_version"])
+    except FileNotFoundError:
+        raise SessionNotFoundError(session_id) from None
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise UnreadableSessionError(path, _reason(error)) from error
+    if version > SCHEMA_VERSION:
+        raise NewerFormatError(path)
+    return {name: value for name, value in document.items() if name not in Session.model_fields}
+
+
+def _reason(error: Exception) -> str:
+    """On one line: pydantic's errors fill a page."""
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(str(part) for part in first['loc']) or 'the document'}: {first['msg']}"
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return str(error)
+
+
+@hookimpl
+def register_storage() -> Iterable[Storage]:
+    return [LocalStorage()]
