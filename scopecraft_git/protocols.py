@@ -43,8 +43,16 @@ class Agent(Protocol):
     name: str
     keeps_input: bool
     """Whether its input stays open for more messages; if not, it is closed behind the prompt."""
+    takes_command: bool
+    """Whether it is what the user gives after `--`."""
     login_files: tuple[str, ...]
     """Files below the home directory that hold its login; a container's home gets copies of them."""
+    input_box: str | None
+    """Regular expression for the input box on the screen of its interactive mode; group 1 is what is typed there.
+
+    It matches only while the agent takes input: not while it starts, nor while a dialog waits for a human.
+    None when there is no such thing and input may be given at any time.
+    """
 
     def argv(self, request: AgentRequest) -> list[str]:
         """The command that starts it. Holds neither prompt nor credential: any user of the machine can read it."""
@@ -52,8 +60,8 @@ class Agent(Protocol):
     def environment(self, request: AgentRequest) -> Mapping[str, str]:
         """Variables it needs beside the user's `agents.<name>.env`."""
 
-    def message(self, text: str) -> bytes:
-        """`text` as its unattended mode reads it from stdin; the prompt is the first message."""
+    def message(self, text: str, mode: Mode = Mode.AUTONOMOUS) -> bytes:
+        """`text` as it takes it, from stdin or pasted into its terminal; the prompt is the first message."""
 
     def parse(self, line: bytes) -> list[Event]:
         """One line of output without its newline. Never raises and drops nothing: the unknown is `Unrecognized`."""
@@ -64,12 +72,9 @@ class Agent(Protocol):
     def transcript(self, request: AgentRequest) -> str | None:
         """Where its interactive mode keeps a record, as a glob below the home directory; None if nowhere."""
 
-    def ready(self, screen: str) -> bool:
-        """Whether its interactive mode, showing `screen`, takes input; False while it starts or shows a dialog."""
-
 
 class ExecRequest(Model):
-    """Everything an executor needs to run one agent. Kept on disk: whoever starts the session may be another process."""
+    """All an executor needs to run one agent. Kept on disk: another process may be the one that starts it."""
 
     session_id: str
     task: str
@@ -90,6 +95,9 @@ class ExecRequest(Model):
     """Variable by variable, the file that holds its value; read at the start, never copied into records."""
     login_files: tuple[str, ...] = ()
     transcript: str | None = None
+    """`Agent.transcript`, for executors that have a terminal."""
+    input_box: str | None = None
+    """`Agent.input_box`, for executors that have a terminal."""
     settings: Settings
 
 
@@ -130,7 +138,10 @@ class Execution(Protocol):
         """
 
     def send(self, data: bytes) -> None:
-        """Give it input. Raises `BrokenPipeError` when it takes none any more."""
+        """Give it input. Raises `BrokenPipeError` when it takes none any more.
+
+        Raises `TimeoutError` when it takes none yet, such as while a dialog waits for a human: nothing was given.
+        """
 
     def close_input(self) -> None:
         """Let it read the end of its input. Idempotent."""
@@ -153,10 +164,12 @@ class Executor(Protocol):
     """Runs an agent's process somewhere, and finds it again after a restart."""
 
     name: str
+    modes: Collection[Mode]
+    """Beside a human, unattended, or both."""
     isolated: bool
     """False when the agent can touch everything its user can."""
 
-    def check(self, settings: Settings, argv: Sequence[str]) -> None:
+    def check(self, settings: Settings, argv: Sequence[str], /) -> None:
         """Raise `ExecutorUnavailableError` if nothing could start here now. Called before a session is queued."""
 
     def describe(self, request: ExecRequest) -> Mapping[str, Any]:
@@ -174,9 +187,6 @@ class Executor(Protocol):
 
 class Action(StrEnum):
     WARN = "warn"
-    ASK = "ask"
-    PAUSE = "pause"
-    INTERRUPT = "interrupt"
     STOP = "stop"
 
 

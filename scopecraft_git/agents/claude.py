@@ -1,0 +1,93 @@
+"""Claude Code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from scopecraft_git.agents import claude_lines
+from scopecraft_git.events import Event, PermissionRequest
+from scopecraft_git.hookspecs import hookimpl
+from scopecraft_git.models import Mode
+from scopecraft_git.protocols import Agent, AgentRequest
+
+UNATTENDED = (
+    "-p",
+    "--input-format", "stream-json",
+    "--output-format", "stream-json",
+    "--verbose",
+    "--permission-prompt-tool", "stdio",
+)  # fmt: skip
+
+
+class Claude:
+    name = "claude"
+    keeps_input = True
+    takes_command = False
+    takes_command = False
+    login_files: tuple[str, ...] = (".claude/.credentials.json", ".claude.json", ".claude/settings.json")
+    input_box: str | None = r"(?m)^[─╭]{3}.*\n(?:│ )?[❯>](?: |\xa0)?((?:.*\n)*?)[─╰]{3}"
+    """Between two rules. Not while it holds a shell command (`!`), nor when a dialog has taken its place."""
+
+    def argv(self, request: AgentRequest) -> list[str]:
+        program = request.settings.command or self.name
+        unattended = UNATTENDED if request.mode is Mode.AUTONOMOUS else ()
+        return [program, *unattended, *_options(request), *request.settings.args]
+
+    def environment(self, request: AgentRequest) -> Mapping[str, str]:
+        told = {"TASK_ID": request.task, "WORK_MODE": request.mode.value}
+        return told | ({"DISABLE_AUTOUPDATER": "1"} if request.mode is Mode.AUTONOMOUS else {})
+
+    def message(self, text: str, mode: Mode = Mode.AUTONOMOUS) -> bytes:
+        if mode is Mode.DISPATCH:
+            # Typed as the first letter, ! would have it run the text as a shell command.
+            return (f" {text}" if text.startswith("!") else text).encode(errors="replace")
+        return _line({"type": "user", "message": {"role": "user", "content": text}})
+
+    def parse(self, line: bytes) -> list[Event]:
+        return claude_lines.parse(line)
+
+    def answer(self, request: PermissionRequest, *, allow: bool, message: str = "") -> bytes:
+        verdict: dict[str, Any] = (
+            {"behavior": "allow", "updatedInput": request.input}
+            if allow
+            else {"behavior": "deny", "message": message or "Denied"}
+        )
+        response = {"subtype": "success", "request_id": request.id, "response": verdict}
+        return _line({"type": "control_response", "response": response})
+
+    def transcript(self, request: AgentRequest) -> str | None:
+        # A resumed session goes on in the file it began in.
+        return f".claude/projects/*/{request.resume or request.agent_session_id}.jsonl"
+
+
+def _options(request: AgentRequest) -> Iterator[str]:
+    """Lists come before other options, since they take every word up to the next one."""
+    lists = {
+        "--allowedTools": request.allowed_tools,
+        "--disallowedTools": request.disallowed_tools,
+        "--mcp-config": (request.mcp_config,) if request.mcp_config else (),
+    }
+    for option, values in lists.items():
+        if values:
+            yield from (option, *values)
+    single = {
+        "--model": request.settings.model,
+        "--system-prompt": request.system_prompt,
+        "--append-system-prompt": request.append_system_prompt,
+        "--resume": request.resume,
+        "--session-id": None if request.resume else request.agent_session_id,
+    }
+    for option, value in single.items():
+        if value:
+            yield from (option, value)
+
+
+def _line(document: Mapping[str, Any]) -> bytes:
+    return json.dumps(document).encode() + b"\n"
+
+
+@hookimpl
+def register_agents() -> Iterable[Agent]:
+    return [Claude()]

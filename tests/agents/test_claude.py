@@ -1,0 +1,297 @@
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scopecraft_git import plugins
+from scopecraft_git.config import AgentSettings
+from scopecraft_git.events import (
+    Event,
+    Finished,
+    LoggedEvent,
+    Notice,
+    PermissionRequest,
+    Reasoning,
+    Text,
+    ToolCall,
+    ToolResult,
+    Unrecognized,
+    Usage,
+)
+from scopecraft_git.models import Mode
+from scopecraft_git.protocols import AgentRequest
+
+STREAMS = Path(__file__).parent / "streams"
+RECORDINGS = sorted(path for path in STREAMS.glob("*/*.jsonl") if not path.name.endswith(".stdin.jsonl"))
+VERSIONS = sorted(path.name for path in STREAMS.iterdir() if path.is_dir())
+UUID = "5d6f7a10-0000-4000-8000-000000000001"
+
+claude = plugins.agent("claude")
+
+
+def request(mode: Mode = Mode.AUTONOMOUS, **more: Any) -> AgentRequest:
+    return AgentRequest(task="implement-auth-05A", mode=mode, agent_session_id=UUID, **more)
+
+
+def read(path: Path) -> list[Event]:
+    return [event for line in path.read_bytes().splitlines() for event in claude.parse(line)]
+
+
+def parse(document: Any) -> list[Event]:
+    return claude.parse(json.dumps(document).encode())
+
+
+@pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_every_line_of_the_recordings_is_understood(path: Path) -> None:
+    for line in path.read_bytes().splitlines():
+        events = claude.parse(line)
+        assert not [event for event in events if isinstance(event, Unrecognized)]
+        assert events or json.loads(line)["type"] == "stream_event"
+
+
+@pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_no_message_block_of_the_recordings_is_lost(path: Path) -> None:
+    kinds = {"text": "text", "tool_use": "tool_call", "tool_result": "tool_result", "thinking": "reasoning"}
+    expected: Counter[str] = Counter()
+    for line in path.read_bytes().splitlines():
+        document = json.loads(line)
+        content = document["message"]["content"] if document["type"] in {"assistant", "user"} else []
+        for block in content if isinstance(content, list) else []:
+            prompt = document["type"] == "user" and block["type"] == "text"
+            expected["notice" if prompt else kinds[block["type"]]] += 1
+    found = Counter(str(event.kind) for event in read(path))
+    del expected["notice"]
+    assert {kind: found[kind] for kind in expected} == dict(expected)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_session_reads_as_it_went(version: str) -> None:
+    session, *rest = read(STREAMS / version / "success.jsonl")
+    assert isinstance(session, Notice)
+    assert session.code == "session"
+    assert session.data["version"] == version
+    assert session.data["model"]
+    assert session.data["agent_session_id"]
+    assert [type(event) for event in rest if not isinstance(event, Usage)][:3] == [Text, ToolCall, ToolResult]
+    call, result = rest[2], next(event for event in rest if isinstance(event, ToolResult))
+    assert isinstance(call, ToolCall)
+    assert call.name == "Bash"
+    assert result.id == call.id
+    finished = rest[-1]
+    assert isinstance(finished, Finished)
+    assert not finished.is_error
+    assert finished.turns
+    assert finished.cost_usd
+
+
+@pytest.mark.parametrize(
+    ("recording", "is_error", "subtype"),
+    [
+        ("2.1.330/auth-error", True, "success"),
+        ("2.1.330/overloaded", True, "success"),
+        ("2.1.330/max-turns", True, "error_max_turns"),
+        ("2.1.330/interrupt", True, "error_during_execution"),
+        ("2.1.330/success", False, "success"),
+    ],
+)
+def test_only_is_error_tells_how_it_ended(recording: str, is_error: bool, subtype: str) -> None:
+    finished = [event for event in read(STREAMS / f"{recording}.jsonl") if isinstance(event, Finished)]
+    assert [(event.is_error, event.subtype) for event in finished] == [(is_error, subtype)]
+
+
+def test_older_versions_named_the_cost_otherwise() -> None:
+    for key in ("total_cost_usd", "total_cost", "cost_usd"):
+        (finished,) = parse({"type": "result", "subtype": "success", "is_error": False, key: 0.25})
+        assert isinstance(finished, Finished)
+        assert finished.cost_usd == 0.25
+
+
+def test_a_retry_says_why() -> None:
+    retries = [event for event in read(STREAMS / "2.1.330/auth-error.jsonl") if isinstance(event, Notice)]
+    assert [event.text for event in retries if event.code == "retry"] == [
+        "Trying again after 401 authentication_failed (1 of 1)"
+    ]
+
+
+def test_usage_names_its_message() -> None:
+    lines = (STREAMS / "2.1.330/success.jsonl").read_bytes().splitlines()
+    messages = [json.loads(line)["message"]["id"] for line in lines if json.loads(line)["type"] == "assistant"]
+    usages = [event for line in lines for event in claude.parse(line) if isinstance(event, Usage)]
+    assert [usage.message_id for usage in usages] == messages
+    assert len(set(messages)) < len(messages)
+    assert usages[0].input_tokens == 100
+
+
+def test_partial_messages_are_not_told_twice() -> None:
+    texts = [event.text for event in read(STREAMS / "2.1.330/partial.jsonl") if isinstance(event, Text)]
+    assert len(texts) == len(set(texts)) > 0
+
+
+def test_an_error_in_mid_stream_is_kept() -> None:
+    (event,) = parse({"type": "stream_event", "event": {"type": "error", "error": {"message": "overloaded"}}})
+    assert isinstance(event, Unrecognized)
+    assert "overloaded" in event.raw
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_permission_request_is_answered_as_the_cli_reads_it(version: str) -> None:
+    events = read(STREAMS / version / "permission.jsonl")
+    first, second = [event for event in events if isinstance(event, PermissionRequest)]
+    assert (first.tool, first.input["command"]) == ("Bash", "rm -rf build")
+    assert first.call_id in {event.id for event in events if isinstance(event, ToolCall)}
+    prompt, *answers = (STREAMS / version / "permission.stdin.jsonl").read_bytes().splitlines()
+    assert json.loads(claude.message("Do the task")) == json.loads(prompt)
+    assert json.loads(claude.answer(first, allow=True)) == json.loads(answers[0])
+    denied = claude.answer(second, allow=False, message="Denied by policy: curl")
+    assert json.loads(denied) == json.loads(answers[1])
+    assert denied.endswith(b"\n")
+    assert denied.count(b"\n") == 1
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_transcript_reads_like_a_stream(version: str) -> None:
+    events = read(STREAMS / version / "transcript.jsonl")
+    told = [event for event in events if not isinstance(event, Notice | Usage)]
+    assert [type(event) for event in told[:4]] == [Text, ToolCall, ToolResult, Text]
+    prompts = [event.text for event in events if isinstance(event, Notice) and event.code == "prompt"]
+    assert prompts[0] == "Do the task"
+
+
+def test_blocks_of_every_kind() -> None:
+    content = [
+        {"type": "thinking", "thinking": "Hm."},
+        {"type": "server_tool_use", "id": "s1", "name": "web_search", "input": {"query": "x"}},
+        {"type": "hologram", "data": 1},
+    ]
+    line = {"type": "assistant", "parent_tool_use_id": "t1", "message": {"id": "m", "content": content}}
+    assert parse(line) == [
+        Reasoning(text="Hm.", parent_id="t1"),
+        ToolCall(id="s1", name="web_search", input={"query": "x"}, parent_id="t1"),
+        Unrecognized(raw='{"type": "hologram", "data": 1}'),
+    ]
+
+
+def test_a_result_of_several_blocks() -> None:
+    blocks = [{"type": "text", "text": "one"}, {"type": "image", "source": {}}, {"type": "text", "text": "two"}]
+    result = {"type": "tool_result", "tool_use_id": "t", "content": blocks, "is_error": True}
+    line = {"type": "user", "message": {"role": "user", "content": [result]}}
+    assert parse(line) == [ToolResult(id="t", text="one\n[image]\ntwo", is_error=True)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"npm warn deprecated",
+        b"[]",
+        b'{"type": "unheard-of"}',
+        b'{"type": "assistant"}',
+        b'{"type": "assistant", "message": {"content": 7}}',
+        b'{"type": ["assistant"]}',
+        b"[" * 100_000,
+        b'{"type": "control_request", "request_id": "r", "request": {"subtype": "hook_callback"}}',
+    ],
+)
+def test_what_is_not_understood_is_kept_whole(line: bytes) -> None:
+    assert claude.parse(line) == [Unrecognized(raw=line.decode())]
+
+
+def test_empty_lines_say_nothing() -> None:
+    assert claude.parse(b"") == claude.parse(b" \r") == []
+
+
+def test_bytes_that_are_no_text_are_replaced() -> None:
+    (event,) = claude.parse(b'{"type":"assistant","message":{"content":[{"type":"text","text":"a\xffb"}]}}')
+    assert event == Text(text="a\N{REPLACEMENT CHARACTER}b")
+
+
+def test_half_a_surrogate_pair_can_still_be_written() -> None:
+    call = {"type": "tool_use", "id": "t", "name": "n", "input": {"\udc00": "\ud800"}}
+    (event,) = parse({"type": "assistant", "message": {"content": [call]}})
+    assert isinstance(event, ToolCall)
+    assert event.model_dump_json()
+
+
+def test_a_line_of_megabytes() -> None:
+    text = "x" * 5_000_000
+    (event,) = parse({"type": "assistant", "message": {"content": [{"type": "text", "text": text}]}})
+    assert event == Text(text=text)
+
+
+def storable(events: list[Event]) -> None:
+    """Events survive being written and read again."""
+    for event in events:
+        document = LoggedEvent(seq=1, time="2026-01-01T00:00:00Z", offset=0, event=event).as_json()
+        json.dumps(document, allow_nan=False, ensure_ascii=False).encode()
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes(line: bytes) -> None:
+    storable(claude.parse(line))
+
+
+JSON = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.lists(st.text(max_size=2))
+KINDS = {
+    (document["type"], document.get("subtype")): document
+    for path in RECORDINGS
+    for document in map(json.loads, path.read_bytes().splitlines())
+}
+
+
+def spoilt(document: Any, draw: st.DataObject) -> Any:
+    """`document` with something in it, at any depth, that nobody would expect there."""
+    if not isinstance(document, dict | list) or not document or draw.draw(st.integers(0, 4)) == 0:
+        return draw.draw(JSON)
+    keys = list(document) if isinstance(document, dict) else range(len(document))
+    key: Any = draw.draw(st.sampled_from(keys))
+    if isinstance(document, list):
+        return [*document[:key], spoilt(document[key], draw), *document[key + 1 :]]
+    return {**document, key: spoilt(document[key], draw)}
+
+
+@given(st.sampled_from(list(KINDS.values())), st.data())
+def test_any_document(document: dict[str, Any], draw: st.DataObject) -> None:
+    storable(parse(spoilt(document, draw)))
+
+
+def test_the_unattended_command_line() -> None:
+    settings = AgentSettings(command="/opt/claude", args=("--max-turns", "5"), model="opus")
+    argv = claude.argv(
+        request(
+            settings=settings,
+            allowed_tools=("Read", "Bash(git add:*)"),
+            append_system_prompt="Be brief.",
+        )
+    )
+    assert argv == [
+        "/opt/claude", "-p", "--input-format", "stream-json", "--output-format", "stream-json", "--verbose",
+        "--permission-prompt-tool", "stdio", "--allowedTools", "Read", "Bash(git add:*)", "--model", "opus",
+        "--append-system-prompt", "Be brief.", "--session-id", UUID, "--max-turns", "5",
+    ]  # fmt: skip
+
+
+def test_the_interactive_command_line() -> None:
+    assert claude.argv(request(Mode.DISPATCH)) == ["claude", "--session-id", UUID]
+
+
+def test_a_continued_session_keeps_its_id_and_transcript() -> None:
+    continued = request(Mode.DISPATCH, resume="abc")
+    assert claude.argv(continued) == ["claude", "--resume", "abc"]
+    assert claude.transcript(continued) == ".claude/projects/*/abc.jsonl"
+    assert claude.transcript(request(Mode.DISPATCH)) == f".claude/projects/*/{UUID}.jsonl"
+
+
+def test_the_environment_names_task_and_mode() -> None:
+    unattended = claude.environment(request())
+    assert (unattended["TASK_ID"], unattended["WORK_MODE"]) == ("implement-auth-05A", "autonomous")
+    assert claude.environment(request(Mode.DISPATCH))["WORK_MODE"] == "dispatch"
+
+
+def test_a_prompt_that_begins_like_a_shell_command_is_none() -> None:
+    assert claude.message("!rm -rf .", Mode.DISPATCH) == b" !rm -rf ."
+    assert claude.message("Do #(it)\n", Mode.DISPATCH) == b"Do #(it)\n"
