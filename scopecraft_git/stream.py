@@ -12,9 +12,17 @@ PATIENCE = 1.0
 
 
 def follow(path: Path, offset: int, ended: Callable[[], bool]) -> Iterator[bytes]:
-    """Bytes of `path` from `offset` on, as they come, until `ended` and the file is read out.
+    """Bytes of `path` from `offset` on, as they come, until `ended` and the file is read out."""
+    for _ in changes(path.parent, ended):
+        for chunk in read_from(path, offset):
+            offset += len(chunk)
+            yield chunk
 
-    `ended` is asked before a last look at the file, so nothing that was written before the end is missed.
+
+def changes(folder: Path, ended: Callable[[], bool]) -> Iterator[None]:
+    """Yields at once, then whenever something in `folder` may have changed, and once more when `ended`.
+
+    `ended` is asked before each of them, so nothing that was written before the end is missed.
     """
     from watchdog.events import FileSystemEvent, FileSystemEventHandler
     from watchdog.observers import Observer
@@ -26,18 +34,16 @@ def follow(path: Path, offset: int, ended: Callable[[], bool]) -> Iterator[bytes
             changed.set()
 
     observer = Observer()
-    observer.schedule(Waker(), str(path.parent))
+    observer.schedule(Waker(), str(folder))
     observer.start()
     try:
-        while True:
+        over = False
+        while not over:
             changed.clear()
             over = ended()
-            for chunk in read_from(path, offset):
-                offset += len(chunk)
-                yield chunk
-            if over:
-                return
-            changed.wait(PATIENCE)
+            yield
+            if not over:
+                changed.wait(PATIENCE)
     finally:
         observer.stop()
         observer.join()

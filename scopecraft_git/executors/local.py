@@ -21,6 +21,7 @@ from scopecraft_git.config import Settings
 from scopecraft_git.errors import AgentMissingError, CannotAttachError
 from scopecraft_git.executors import launch, launching
 from scopecraft_git.hookspecs import hookimpl
+from scopecraft_git.models import Mode
 from scopecraft_git.protocols import ExecRequest, Executor, Exit, Imported
 
 LOOK_AGAIN = 0.01
@@ -30,6 +31,7 @@ TAKES_INPUT_WITHIN = 30.0
 
 class LocalExecutor:
     name = "local"
+    modes: tuple[Mode, ...] = (Mode.AUTONOMOUS,)
     isolated = False
 
     def check(self, _settings: Settings, argv: Sequence[str]) -> None:
@@ -41,7 +43,7 @@ class LocalExecutor:
 
     def start(self, request: ExecRequest) -> LocalExecution:
         folder = request.directory
-        command = launching.prepare(request, stays=True)
+        command = launching.prepare(request)
         (folder / "stdin").unlink(missing_ok=True)
         os.mkfifo(folder / "stdin", 0o600)
         (folder / "stream.log").touch(0o600)

@@ -1,0 +1,3 @@
+from scopecraft_git.supervisor.process import main
+
+main()

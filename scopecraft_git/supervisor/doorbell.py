@@ -1,0 +1,105 @@
+"""A named pipe that wakes the supervisor. It carries no message: what there is to do is on disk."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+from scopecraft_git import paths
+
+WORK, FLUSH = b"w", b"f"
+SETTLES_WITHIN = 10.0
+
+
+def wake() -> None:
+    """Have the supervisor look at what there is to do, and start it if there is none. Returns at once."""
+    if not ring(WORK):
+        _start()
+
+
+def ring(byte: bytes) -> bool:
+    """Whether somebody listens."""
+    try:
+        descriptor = os.open(paths.supervisor() / "doorbell", os.O_WRONLY | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        os.write(descriptor, byte)
+    except BlockingIOError:
+        pass  # rung so often already that the pipe is full
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _start() -> None:
+    log = paths.supervisor() / "supervisor.log"
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "TMUX"))}
+    with log.open("a") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "scopecraft_git.supervisor"],
+            cwd=paths.home(),
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    process.returncode = 0  # it outlives this process, which never waits for it
+
+
+class Doorbell:
+    """The supervisor's end."""
+
+    def __init__(self) -> None:
+        path = paths.supervisor() / "doorbell"
+        if not path.is_fifo():
+            path.unlink(missing_ok=True)
+            os.mkfifo(path, 0o600)
+        # Read and write: with a writer of its own the pipe never reports its end.
+        self._pipe = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+
+    def wait(self, seconds: float) -> bytes:
+        """What was rung, after at most `seconds`; empty when nothing was."""
+        if not select.select([self._pipe], [], [], seconds)[0]:
+            return b""
+        return os.read(self._pipe, 4096)
+
+    def close(self) -> None:
+        """From now on a command that rings starts a new supervisor."""
+        os.close(self._pipe)
+
+
+@contextmanager
+def sole_supervisor() -> Iterator[bool]:
+    """Whether this process is the one supervisor: it holds the lock, or another one listens to the doorbell.
+
+    A supervisor that is leaving still holds the lock but does not listen any more; it is waited for.
+    """
+    with (paths.supervisor() / "lock").open("a+") as lock:
+        yield _acquire(lock)
+
+
+def _acquire(lock: TextIO) -> bool:
+    deadline = time.monotonic() + SETTLES_WITHIN
+    while time.monotonic() < deadline:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if ring(WORK):
+                return False
+            time.sleep(0.01)
+            continue
+        lock.seek(0)
+        lock.truncate()
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        return True
+    return False
