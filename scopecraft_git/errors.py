@@ -184,6 +184,25 @@ class TaskExistsError(RefusedError):
         super().__init__(f"The task {name} exists already: {path}", f"To read it, run git scopecraft task show {name}")
 
 
+class NotAParentError(RefusedError):
+    """Subtasks lie beside their parent's `_overview.md`, in a folder of the parent's name."""
+
+    def __init__(self, name: str, path: Path) -> None:
+        folder = str(path).removesuffix(".task.md")
+        super().__init__(
+            f"The task {name} is a single file, and subtasks need a folder",
+            f"Make it one: mkdir '{folder}' && mv '{path}' '{folder}/_overview.md'",
+        )
+
+
+class UnwritableTaskError(ScopecraftError):
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            f"The task file {path} cannot be written: {reason}",
+            f"See what is there: ls -la '{path.parent}'",
+        )
+
+
 class PromptNotFoundError(NotFoundError):
     def __init__(self, name: str, near: Sequence[str] = ()) -> None:
         super().__init__(
@@ -200,6 +219,27 @@ class InvalidPromptError(RefusedError):
 class MissingPromptInputError(UsageError):
     def __init__(self, path: Path, name: str) -> None:
         super().__init__(f"The prompt file {path} needs a value for {name}", f"Give it: --data {name}=VALUE")
+
+
+class InvalidPromptInputError(UsageError):
+    def __init__(self, path: Path, name: str, reason: str) -> None:
+        super().__init__(
+            f"The prompt file {path} cannot take the value given for {name}: {reason}",
+            f"Give another: --data {name}=VALUE",
+        )
+
+
+class AmbiguousPromptError(RefusedError):
+    def __init__(self, name: str, candidates: Sequence[str]) -> None:
+        super().__init__(
+            f"{name} could be any of the prompt files {', '.join(candidates)}",
+            f"Give more of the name: --prompt-file {candidates[0]}",
+        )
+
+
+class InvalidPairError(UsageError):
+    def __init__(self, text: str) -> None:
+        super().__init__(f"--data takes a name and a value, not {text!r}", "Give it like this: --data name=value")
 
 
 class NothingToAskError(UsageError):
@@ -224,7 +264,7 @@ class AmbiguousWorktreeError(RefusedError):
 class MainBranchError(RefusedError):
     def __init__(self, branch: str, path: Path) -> None:
         super().__init__(
-            f"{path} stands on {branch}, the default branch; an agent never works there",
+            f"{branch} is the default branch, and an agent never works there ({path})",
             f"Give the agent a branch of its own: --branch feature/{path.name}",
         )
 
@@ -252,9 +292,77 @@ class InvalidBranchError(UsageError):
 
 class HalfDoneError(RefusedError):
     def __init__(self, operation: str, path: Path) -> None:
+        way_out = "bisect reset" if operation == "bisect" else f"{operation} --abort"
         super().__init__(
             f"A {operation} is half done in {path}",
-            f"Finish or abort it: git -C '{path}' {operation} --abort",
+            f"Finish or abort it: git -C '{path}' {way_out}",
+        )
+
+
+class DetachedHeadError(RefusedError):
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} stands on no branch (detached HEAD), so what an agent commits there would belong to none",
+            f"Give it one: git -C '{path}' switch -c feature/{path.name}",
+        )
+
+
+class WrongBranchError(RefusedError):
+    def __init__(self, path: Path, branch: str, wanted: str) -> None:
+        super().__init__(
+            f"The worktree {path} stands on {branch}, and {wanted} is meant to be there",
+            f"Work on that one with --branch {branch}, or make room: git worktree move '{path}' '{path}.old'",
+        )
+
+
+class MissingWorktreeError(RefusedError):
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"The folder of the worktree {path} is gone, and git still counts on it",
+            f"Bring it back, or let git forget this one worktree: git worktree remove '{path}'",
+        )
+
+
+class HalfMadeWorktreeError(RefusedError):
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"The worktree {path} was never finished: the command that made it was killed",
+            f"Start over without it: git worktree remove -f -f '{path}'",
+        )
+
+
+class ReplacedGitLinkError(RefusedError):
+    """An agent may have put anything in its place; git run there by hand would obey it."""
+
+    def __init__(self, path: Path, main: Path) -> None:
+        super().__init__(
+            f"{path}/.git does not lead to this repository any more",
+            f"Set it aside and make it anew: mv '{path}/.git' '{path}.git-replaced'; "
+            f"git -C '{main}' worktree repair '{path}'",
+        )
+
+
+class CannotIncludeError(ScopecraftError):
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            f"{path}, which .worktreeinclude names, cannot be copied: {reason}",
+            f"See who may read it: ls -ld '{path}'",
+        )
+
+
+class CannotRemoveError(ScopecraftError):
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            f"The worktree {path} cannot be removed: {reason}",
+            f"See whom it belongs to, then try again: ls -la '{path}'",
+        )
+
+
+class StandingInsideError(RefusedError):
+    def __init__(self, path: Path, main: Path) -> None:
+        super().__init__(
+            f"{path} cannot be removed from inside",
+            f"Leave it first: cd '{main}'",
         )
 
 
@@ -479,6 +587,23 @@ class AgentCommandMissingError(UsageError):
         super().__init__(
             "The agent command runs what is given after --, and nothing was",
             f"Give it: git scopecraft run {task} --agent command -- ./agent.sh",
+        )
+
+
+class CommandNotTakenError(UsageError):
+    def __init__(self, agent: str, task: str) -> None:
+        super().__init__(
+            f"The agent {agent} takes no command after --",
+            f"To run a command of one's own: git scopecraft run {task} --agent command -- ./agent.sh",
+        )
+
+
+class WrongModeError(UsageError):
+    def __init__(self, executor: str, mode: str, task: str) -> None:
+        other = "run" if mode == "dispatch" else "dispatch"
+        super().__init__(
+            f"The executor {executor} has no {mode} mode",
+            f"Choose another with --executor, or run git scopecraft {other} {task}",
         )
 
 

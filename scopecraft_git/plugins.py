@@ -169,7 +169,7 @@ def _entry_points() -> dict[str, Any]:
             continue
         try:
             found[entry.name] = entry.load()
-        except Exception as error:  # noqa: BLE001 - whatever its import raises
+        except Exception as error:  # whatever its import raises
             found[entry.name] = error
     return found
 

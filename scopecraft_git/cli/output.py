@@ -1,0 +1,126 @@
+"""How sessions look on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from scopecraft_git import console
+from scopecraft_git.errors import FAILED, InvalidPairError
+from scopecraft_git.models import Mode, Session, SessionStatus
+
+if TYPE_CHECKING:
+    from scopecraft_git.submission import Draft, Order
+
+
+def pairs(texts: Sequence[str]) -> dict[str, str]:
+    """`--data K=V`, repeated."""
+    for text in texts:
+        if "=" not in text:
+            raise InvalidPairError(text)
+    return dict(text.split("=", 1) for text in texts)
+
+
+def start(order: Order, *, follow: bool, dry_run: bool, as_json: bool) -> None:
+    """`run` and `dispatch`, once their options are read."""
+    from scopecraft_git import plugins, submission
+
+    drafted = submission.draft(order, Path.cwd())
+    if dry_run:
+        _show_draft(drafted, as_json=as_json)
+        return
+    session = submission.submit(drafted)
+    if not as_json:
+        _tell_worktree(drafted)
+    session = submission.await_start(plugins.storage(drafted.settings.storage), session)
+    if as_json:
+        console.answer_json(as_document(session))
+    else:
+        _tell_start(session)
+    if follow:
+        from scopecraft_git.cli.logs import print_events
+
+        print_events(session, follow=True, as_json=as_json)
+        exit_as(session)
+
+
+def as_document(session: Session, *, full: bool = False) -> dict[str, Any]:
+    from scopecraft_git import session_queue, sessions
+
+    waits = session.status is SessionStatus.QUEUED and session.mode is Mode.AUTONOMOUS
+    position = session_queue.position(session.id) if waits else None
+    return sessions.as_json(session, position=position, full=full)
+
+
+def exit_as(session: Session) -> None:
+    """Leave with 0 when the session completed and 1 when it ended otherwise."""
+    from scopecraft_git.cli import context
+
+    if context.storage().load(session.id).status is not SessionStatus.COMPLETED:
+        raise typer.Exit(FAILED)
+
+
+def age(time: datetime | None) -> str:
+    """`5m` since `time`, in its largest unit."""
+    if time is None:
+        return "-"
+    seconds = max(0, int((datetime.now(UTC) - time).total_seconds()))
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= length:
+            return f"{seconds // length}{unit}"
+    return f"{seconds}s"
+
+
+def short(path: Path) -> str:
+    """With the user's home as `~`."""
+    return f"~/{path.relative_to(Path.home())}" if path.is_relative_to(Path.home()) else str(path)
+
+
+def _tell_worktree(drafted: Draft) -> None:
+    plan = drafted.plan
+    if plan.creates_worktree:
+        origin = f"{plan.branch} from {plan.base}" if plan.creates_branch else plan.branch
+        console.changed(f"Created worktree @ {short(plan.path)} ({origin})")
+    else:
+        console.unchanged(f"Worktree @ {short(plan.path)} ({plan.branch})")
+    if not drafted.executor.isolated and drafted.order.mode is Mode.AUTONOMOUS:
+        console.warning(f"{drafted.executor.name} has no isolation: the agent can do whatever this user can")
+
+
+def _tell_start(session: Session) -> None:
+    where = f"{session.task} on {session.executor} ({session.agent})"
+    if session.status is SessionStatus.QUEUED:
+        from scopecraft_git import session_queue
+
+        console.changed(f"Queued {where}, position {session_queue.position(session.id) or 1}")
+    else:
+        console.changed(f"Started {where}")
+    if session.mode is Mode.DISPATCH:
+        console.hint(f"To sit beside it, run git scopecraft attach {session.task}")
+    else:
+        console.hint(f"To follow it, run git scopecraft logs -f {session.task}")
+
+
+def _show_draft(drafted: Draft, *, as_json: bool) -> None:
+    document = drafted.as_json()
+    if as_json:
+        console.answer_json(document)
+        return
+    width = max(len(name) for name in document)
+    for name, value in document.items():
+        for number, line in enumerate(_lines(value)):
+            console.answer(f"{name if number == 0 else '':<{width}}  {line}".rstrip())
+
+
+def _lines(value: Any) -> list[str]:
+    if isinstance(value, list | tuple):
+        import shlex
+
+        return [shlex.join(str(part) for part in value)] if value else ["-"]
+    if isinstance(value, dict):
+        return [f"{key}={part}" for key, part in value.items()] or ["-"]
+    return ["-" if value is None else str(value)]

@@ -1,0 +1,158 @@
+"""`list show wait stop attach diff`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import Annotated
+
+import typer
+
+from scopecraft_git import console, sessions
+from scopecraft_git.cli import complete, context, output
+from scopecraft_git.errors import FAILED, SessionEndedError
+from scopecraft_git.models import Mode, Session, SessionStatus
+
+RECENT = 10
+LOOKS_AGAIN = 0.05
+
+Selector = Annotated[
+    str,
+    typer.Argument(metavar="SESSION", help="Session id, its beginning, or a task", autocompletion=complete.sessions),
+]
+Selectors = Annotated[
+    list[str], typer.Argument(metavar="SESSION…", help="Session ids or tasks", autocompletion=complete.sessions)
+]
+Json = Annotated[bool, typer.Option("--json", help="Answer in JSON")]
+
+
+def list_(
+    all_: Annotated[bool, typer.Option("--all", "-a", help="Every session, however old")] = False,
+    json: Json = False,
+) -> None:
+    """List sessions, those that live and the newest that ended."""
+    storage = context.storage()
+    found = list(
+        storage.sessions(newest=None if all_ else RECENT, onerror=lambda problem: console.warning(problem.message))
+    )
+    if json:
+        console.answer_json([output.as_document(session, full=True) for session in found])
+    elif found:
+        console.answer_table(("SESSION", "TASK", "STATUS", "WHERE", "AGE", "LAST MESSAGE"), map(_row, found))
+    else:
+        console.unchanged("No sessions yet")
+        console.hint("To start one, run git scopecraft run TASK")
+
+
+def show(session: Selector, json: Json = False) -> None:
+    """Show one session: how it stands, what it used, how it ended."""
+    document = output.as_document(context.session(session), full=True)
+    if json:
+        console.answer_json(document)
+        return
+    for name, value in document.items():
+        for number, line in enumerate(_shown(name, value)):
+            console.answer(f"{name.replace('_', ' ') if number == 0 else '':<16}  {line}".rstrip())
+
+
+def wait(
+    wanted: Selectors,
+    timeout: Annotated[float | None, typer.Option(metavar="SECONDS", help="Give up after this long")] = None,
+) -> None:
+    """Wait until sessions have ended; fails unless all completed."""
+    storage = context.storage()
+    waiting = [sessions.resolve(storage, selector) for selector in wanted]
+    deadline = None if timeout is None else time.monotonic() + timeout
+    ended = [_await_end(session, deadline) for session in waiting]
+    for session in ended:
+        _tell_end(session)
+    if any(session.status is not SessionStatus.COMPLETED for session in ended):
+        raise typer.Exit(FAILED)
+
+
+def stop(wanted: Selectors) -> None:
+    """Stop sessions: interrupt, then end them."""
+    for selector in wanted:
+        session = context.session(selector)
+        if session.status.ended:
+            raise SessionEndedError(session.id, session.status)
+        _tell_end(_stop(session))
+
+
+def attach(session: Selector) -> None:
+    """Go to the terminal of a dispatched session."""
+    from scopecraft_git import plugins
+
+    found = context.session(session)
+    if found.status.ended:
+        raise SessionEndedError(found.id, found.status)
+    command = plugins.executor(found.executor).attach(sessions.request(found))
+    sys.stdout.flush()
+    os.execvp(command[0], list(command))
+
+
+def diff(session: Selector) -> None:
+    """Show what changed in a session's worktree since it began."""
+    from scopecraft_git import worktrees
+    from scopecraft_git.repository import Repository
+
+    found = context.session(session)
+    console.answer(worktrees.diff(Repository(found.repository), found.worktree, found.base_commit).rstrip("\n"))
+
+
+def _row(session: Session) -> tuple[str, ...]:
+    where = session.executor if session.mode is Mode.AUTONOMOUS else f"{session.executor}, dispatch"
+    since = output.age(session.ended_at or session.started_at or session.created_at)
+    return (session.id, session.task, session.status, where, since, console.safe_line(session.last_message or "", 60))
+
+
+def _shown(name: str, value: object) -> list[str]:
+    match name, value:
+        case _, None | [] | {}:
+            return ["-"]
+        case "tools_used", list(tools):
+            return [f"{tool['name']} × {tool['count']}" + _errors(tool["errors"]) for tool in tools]
+        case "outcome", dict(outcome):
+            return [outcome["reason"], *outcome["stderr"].splitlines()]
+        case _:
+            return str(value).splitlines() or ["-"]
+
+
+def _errors(count: int) -> str:
+    return f" ({count} failed)" if count else ""
+
+
+def _await_end(session: Session, deadline: float | None) -> Session:
+    """The session once it ended, or as it is at the deadline."""
+    from scopecraft_git import supervisor
+
+    storage = context.storage()
+    supervisor.wake()  # whoever waits wants somebody to be at work
+    while not (session := storage.load(session.id)).status.ended:
+        if deadline is not None and time.monotonic() > deadline:
+            break
+        time.sleep(LOOKS_AGAIN)
+    return session
+
+
+def _stop(session: Session) -> Session:
+    """Out of the queue if it still waits there, else through the supervisor."""
+    from scopecraft_git import session_queue, supervisor, worktrees
+    from scopecraft_git.repository import Repository
+
+    if session.mode is Mode.AUTONOMOUS and (removed := session_queue.remove(context.storage(), session.id)):
+        worktrees.unlock(Repository(session.repository), session.worktree, session.id)
+        return removed
+    sessions.ask(session.id, "stop")
+    supervisor.wake()
+    return _await_end(session, None)
+
+
+def _tell_end(session: Session) -> None:
+    reason = f": {session.outcome.reason}" if session.outcome else ""
+    if session.status in (SessionStatus.COMPLETED, SessionStatus.CANCELLED):
+        console.changed(f"{session.id} {session.status}{reason}")
+    else:
+        console.failure(f"{session.id} is {session.status}{reason}")
+        console.hint(f"To see what it did, run git scopecraft logs {session.id}")
