@@ -66,6 +66,8 @@ class Task(Model):
     """Text by heading, in the file's order, unknown headings included."""
     location: str = ""
     """Where the file lies: current, backlog or archive/YYYY-MM."""
+    problem: str = ""
+    """Why the file could not be read, where that is no reason to stop."""
 
 
 class Worktree(Model):
@@ -80,6 +82,16 @@ class Worktree(Model):
     """What the branch started from, when we made it."""
     locked: str | None = None
     """The lock's reason; empty when locked without one."""
+
+
+class Commit(Model):
+    sha: str
+    subject: str
+    author: str
+    files: int = 0
+    """How many files it changed; 0 for a merge."""
+    insertions: int = 0
+    deletions: int = 0
 
 
 class ToolUse(Model):
