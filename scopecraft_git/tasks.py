@@ -84,6 +84,15 @@ def from_worktree(task: Task, main_worktree: Path, worktree: Path) -> Task:
     return next((_read(entry) for entry in here if (entry.id, entry.parent) == (task.id, task.parent)), task)
 
 
+def overview(task: Task) -> Task | None:
+    """A subtask's parent, from the same place the subtask was read from; None where it has none that is written down."""
+    if not (task.path and task.parent):
+        return None
+    root = task.path.parents[1 + len(task.location.split("/"))]
+    entry = Entry(task.parent, task.path.with_name(_OVERVIEW), None, task.location, root)
+    return _read(entry) if entry.path in _children(entry.path.parent, root) else None
+
+
 def new(
     task_id: str,
     title: str,

@@ -299,6 +299,22 @@ def test_a_subtask_is_found_by_id_and_without_its_number(main: Path) -> None:
     assert tasks.find("big-05A", main).title == "Implement everything"
 
 
+def test_a_subtask_has_its_parents_overview_beside_it(main: Path, tmp_path: Path) -> None:
+    in_repository(main, "archive/2025-05/big-05A/_overview.md", "# In the main worktree\n")
+    in_repository(main, "archive/2025-05/big-05A/01_first-05A.task.md")
+    worktree = tmp_path / "worktree"
+    in_repository(worktree, "current/big-05A/01_first-05A.task.md")
+    subtask = tasks.find("01_first-05A", main)
+    overview = tasks.overview(subtask)
+    assert overview == tasks.find("big-05A", main)
+    assert tasks.overview(overview) is None
+    moved = tasks.from_worktree(subtask, main, worktree)
+    assert tasks.overview(moved) is None
+    in_repository(worktree, "current/big-05A/_overview.md", "# In the worktree\n")
+    assert (tasks.overview(moved) or subtask).title == "In the worktree"
+    assert tasks.overview(tasks.bare("x")) is None
+
+
 def test_a_name_that_fits_two_tasks_lists_names_that_work(main: Path) -> None:
     for parent in ("big-05A", "huge-05A"):
         in_repository(main, f"current/{parent}/_overview.md")
