@@ -85,7 +85,7 @@ def from_worktree(task: Task, main_worktree: Path, worktree: Path) -> Task:
 
 
 def overview(task: Task) -> Task | None:
-    """A subtask's parent, from the same place the subtask was read from; None where it has none that is written down."""
+    """A subtask's parent, from where the subtask itself was read; None where nothing is written down of one."""
     if not (task.path and task.parent):
         return None
     root = task.path.parents[1 + len(task.location.split("/"))]
