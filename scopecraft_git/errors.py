@@ -350,6 +350,14 @@ class CannotIncludeError(ScopecraftError):
         )
 
 
+class CannotMakeWorktreeError(ScopecraftError):
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            f"The worktree {path} cannot be made: {reason}",
+            "Choose another place: git config scopecraft.worktree.path '~/worktrees/{repo}/{suffix}'",
+        )
+
+
 class CannotRemoveError(ScopecraftError):
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(
@@ -430,6 +438,14 @@ class LockTimeoutError(ScopecraftError):
         super().__init__(
             f"Another command has held {path} for {seconds:.0f} s",
             f"See who holds it, then try again: fuser {path}",
+        )
+
+
+class WorktreeLinkError(RefusedError):
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path}/.git is not the file that git made there",
+            f"Set aside what took its place and let git mend it: mv '{path}/.git' '{path}.git.old'; git worktree repair",
         )
 
 
@@ -538,7 +554,8 @@ class DockerUnreachableError(ExecutorUnavailableError):
     def __init__(self, address: str, reason: str) -> None:
         super().__init__(
             f"Docker is not reachable at {address} ({reason})",
-            "Start Docker, or to run without isolation, add --executor local",
+            "Start Docker: sudo systemctl start docker; or run without isolation: "
+            "git scopecraft run TASK --executor local",
         )
 
 
@@ -555,6 +572,54 @@ class DockerRefusedError(ScopecraftError):
         super().__init__(
             f"Docker refused to {action}: {reason}",
             "To check the engine and the image, run git scopecraft doctor",
+        )
+
+
+class EngineForbiddenError(DockerUnreachableError):
+    """The engine's socket is there, and this user may not speak to it."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(address, "permission denied")
+        self.hint = "Join the group docker, then log in again: sudo usermod -aG docker $USER"
+
+
+class LoginNeedsTerminalError(UsageError):
+    def __init__(self) -> None:
+        super().__init__(
+            "The login asks questions, and this is no terminal to ask them in",
+            "Run it in a terminal: git scopecraft image login",
+        )
+
+
+class LoginFailedError(ScopecraftError):
+    def __init__(self, image: str, code: int) -> None:
+        super().__init__(
+            f"The login ended with exit code {code}; {image} is as it was",
+            "Try again: git scopecraft image login",
+        )
+
+
+class DockerCommandMissingError(MissingError):
+    def __init__(self) -> None:
+        super().__init__(
+            "The docker command is not on the path, and the login needs it for its terminal",
+            "Install it: sudo apt install docker-cli || sudo apt install docker.io",
+        )
+
+
+class BuildFailedError(ScopecraftError):
+    def __init__(self, image: str, reason: str) -> None:
+        super().__init__(
+            f"The image {image} could not be built: {reason}",
+            "The lines above say where; to start afresh, run git scopecraft image build --no-cache",
+        )
+
+
+class MountMissingError(MissingError):
+    def __init__(self, source: Path) -> None:
+        super().__init__(
+            f"docker.mounts names {source}, which does not exist",
+            f"Make it, or take it out of the settings: mkdir -p '{source}'",
         )
 
 
@@ -612,6 +677,14 @@ class CannotAttachError(RefusedError):
         super().__init__(
             f"The session {session} runs on {executor}, which has no screen to attach to",
             f"Follow it instead: git scopecraft logs -f {session}",
+        )
+
+
+class WindowGoneError(RefusedError):
+    def __init__(self, session: str) -> None:
+        super().__init__(
+            f"The session {session} has no window any more; it was closed, or the tmux server has ended",
+            f"To see what it did, run git scopecraft logs {session}",
         )
 
 

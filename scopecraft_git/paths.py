@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import zlib
 from pathlib import Path
 
 from scopecraft_git.errors import HomeNotWritableError
@@ -43,6 +45,12 @@ def session(session_id: str) -> Path:
 def supervisor() -> Path:
     """The supervisor's lock, doorbell and log."""
     return home() / "supervisor"
+
+
+def worktree_record(worktree: Path) -> Path:
+    """What is known of a worktree by its path alone, without reading anything in it."""
+    plain = re.sub(r"[^A-Za-z0-9.-]", "_", worktree.name)[:60]
+    return home() / "worktrees" / f"{plain}-{zlib.crc32(os.fsencode(worktree)):08x}.json"
 
 
 def queue_file() -> Path:

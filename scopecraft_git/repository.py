@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
+import re
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
+from scopecraft_git import paths
 from scopecraft_git.errors import (
     BareRepositoryError,
     GitFailedError,
@@ -26,24 +29,31 @@ from scopecraft_git.errors import (
     UnbornRepositoryError,
     UnknownRefError,
 )
+from scopecraft_git.models import Commit
 
 if TYPE_CHECKING:
-    from git import Repo
+    from git import Git
 
 TIMEOUT = 120.0
+CHECKOUT_TIMEOUT = 600.0
+LOCK_TIMEOUT = 300.0
 HARDENED = (
     "-c", "core.fsmonitor=false",
     "-c", "core.hooksPath=/dev/null",
     "-c", "diff.ignoreSubmodules=all",
     "-c", "submodule.recurse=false",
+    "-c", "log.showSignature=false",
     "-c", "gc.auto=0",
-    "-c", "protocol.allow=never",
 )  # fmt: skip
+OFFLINE = ("-c", "protocol.allow=never")
+"""Nothing is fetched on the way: what is missing from a partial clone stays missing."""
+WHERE_CONFIG_IS = ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM")
+"""Only a user sets these; git hands them to no hook."""
 
 
 def scrubbed_environment(**more: str) -> dict[str, str]:
     """This process's environment without anything that tells git where to work or what to run."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name in WHERE_CONFIG_IS}
     return kept | {
         "LC_ALL": "C",
         "GIT_TERMINAL_PROMPT": "0",
@@ -57,23 +67,51 @@ def run_git(
     *arguments: str,
     cwd: Path | None = None,
     environment: Mapping[str, str] | None = None,
-    stdin: bytes | None = None,
+    stdin: bytes | BinaryIO | None = None,
     timeout: float = TIMEOUT,
+    options: Sequence[str] = HARDENED + OFFLINE,
 ) -> subprocess.CompletedProcess[bytes]:
     """Run git hardened; the caller looks at the exit code. Times out as a `GitFailedError`."""
     try:
         return subprocess.run(
-            ["git", *HARDENED, *arguments],
+            ["git", *options, *arguments],
             cwd=cwd,
             env=scrubbed_environment(**(environment or {})),
-            input=stdin,
-            stdin=subprocess.DEVNULL if stdin is None else None,
+            **_input(stdin),
             capture_output=True,
             timeout=timeout,
             check=False,
         )
     except subprocess.TimeoutExpired:
         raise GitFailedError(arguments[0], f"no answer within {timeout:.0f} s") from None
+    except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+        raise GitFailedError(arguments[0], f"{error.filename}: {error.strerror}") from None
+
+
+def _input(stdin: bytes | BinaryIO | None) -> dict[str, Any]:
+    if isinstance(stdin, bytes):
+        return {"input": stdin}
+    return {"stdin": stdin or subprocess.DEVNULL}
+
+
+class Refs(NamedTuple):
+    """Branches as they stood at one moment."""
+
+    heads: dict[str, str]
+    """Commit by branch."""
+    remotes: dict[str, str]
+    """Commit by remote branch, such as `origin/main`."""
+    remote_heads: list[str]
+    """What the remotes call their default branch, `origin` first."""
+
+    def on_remotes(self, branch: str) -> list[str]:
+        """Remote branches of this name, `origin`'s first."""
+        found = [name for name in self.remotes if name.partition("/")[2] == branch]
+        return sorted(found, key=lambda name: not name.startswith("origin/"))
+
+    def known(self) -> set[str]:
+        """Short names of branches, here and on remotes."""
+        return {*self.heads, *(name.partition("/")[2] for name in self.remotes)}
 
 
 class Repository:
@@ -84,79 +122,178 @@ class Repository:
 
     @classmethod
     def discover(cls, start: Path) -> Repository:
-        """The repository that `start` lies in: a subdirectory, linked worktree or symlinked path will do."""
+        """The repository that `start` lies in: a subdirectory, linked worktree or symlinked path will do.
+
+        A worktree that sessions have used is known by its path, without reading anything an agent may have put there.
+        """
         if not start.is_dir():
             raise NotARepositoryError(start)
-        found = run_git("rev-parse", "--path-format=absolute", "--git-common-dir", cwd=start)
-        if found.returncode:
+        here = start.resolve()
+        for folder in (here, *here.parents):
+            if known := cls._remembered(folder):
+                return known
+        found = run_git("rev-parse", "--path-format=absolute", "--git-common-dir", cwd=here)
+        if b"not a git repository" in found.stderr:
             raise NotARepositoryError(start)
+        if found.returncode:
+            raise GitFailedError("rev-parse", _reason(found))
         return cls(Path(os.fsdecode(found.stdout.removesuffix(b"\n"))))
+
+    @classmethod
+    def _remembered(cls, worktree: Path) -> Repository | None:
+        """The repository of a worktree that `remember` was told, if it still is one."""
+        try:
+            record = json.loads(paths.worktree_record(worktree).read_bytes())
+            known = cls(Path(record["repository"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return known if worktree in known.linked() else None
+
+    def remember(self, worktree: Path) -> None:
+        """Let `discover` find this repository from the worktree's path alone. Idempotent."""
+        record = paths.worktree_record(worktree)
+        record.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        part = record.with_name(f"{record.name}.{os.getpid()}")
+        part.write_text(json.dumps({"path": str(worktree), "repository": str(self.common_dir)}))
+        part.replace(record)
+
+    def forget(self, worktree: Path) -> None:
+        paths.worktree_record(worktree).unlink(missing_ok=True)
 
     def git(self, *arguments: str, stdin: bytes | None = None, timeout: float = TIMEOUT) -> str:
         """What git prints, run on the repository itself and no worktree of it. Raises `GitFailedError`."""
-        done = self.try_git(*arguments, stdin=stdin, timeout=timeout)
-        if done.returncode:
-            raise GitFailedError(arguments[0], _reason(done))
-        return os.fsdecode(done.stdout)
+        return _answer(arguments, self.try_git(*arguments, stdin=stdin, timeout=timeout))
 
     def try_git(
         self, *arguments: str, stdin: bytes | None = None, timeout: float = TIMEOUT
     ) -> subprocess.CompletedProcess[bytes]:
         """Like `git`, for callers to whom a failure is an answer."""
-        return run_git(f"--git-dir={self.common_dir}", *arguments, stdin=stdin, timeout=timeout)
+        return run_git(f"--git-dir={self.common_dir}", *arguments, cwd=self.common_dir, stdin=stdin, timeout=timeout)
 
-    def git_in(self, worktree: Path, *arguments: str, timeout: float = TIMEOUT) -> str:
+    def git_in(
+        self,
+        worktree: Path,
+        *arguments: str,
+        environment: Mapping[str, str] | None = None,
+        stdin: bytes | None = None,
+        timeout: float = TIMEOUT,
+    ) -> str:
         """What git prints, run on a worktree that an agent may have written anything into.
 
-        Its `.git` is not read: where the repository is comes from our own side of the link.
+        Its `.git` is not read: where the repository is comes from our own side of the link. Filters do not run,
+        whoever configured them, since a planted `.gitattributes` says what they would run on.
         """
-        environment = {
-            "GIT_DIR": str(self.git_dir(worktree)),
+        git_dir = self.git_dir(worktree)
+        located = {
+            "GIT_DIR": str(git_dir),
             "GIT_COMMON_DIR": str(self.common_dir),
             "GIT_WORK_TREE": str(worktree),
             "GIT_ATTR_NOSYSTEM": "1",
         }
-        done = run_git(*arguments, cwd=worktree, environment=environment, timeout=timeout)
-        if done.returncode:
-            raise GitFailedError(arguments[0], _reason(done))
-        return os.fsdecode(done.stdout)
+        surroundings = located | self._without_filters(git_dir) | dict(environment or {})
+        done = run_git(*arguments, cwd=worktree, environment=surroundings, stdin=stdin, timeout=timeout)
+        return _answer(arguments, done)
+
+    def add_worktree(self, path: Path, branch: str) -> None:
+        """Check `branch` out at `path`. The one call in which what the user configured may run: filters, lazy fetches.
+
+        `path` is absent or an empty folder. Tracks nothing. May leave a half-made worktree behind when it fails.
+        """
+        command = (f"--git-dir={self.common_dir}", "worktree", "add", "--quiet", "--", str(path), branch)
+        done = run_git(*command, cwd=self.common_dir, timeout=CHECKOUT_TIMEOUT, options=HARDENED)
+        _answer(("worktree",), done)
+
+    def linked(self) -> dict[Path, Path]:
+        """The private directory (`.git/worktrees/<name>`) of each linked worktree, by the worktree's path."""
+        found: dict[Path, Path] = {}
+        with contextlib.suppress(FileNotFoundError), os.scandir(self.common_dir / "worktrees") as entries:
+            for entry in entries:
+                with contextlib.suppress(OSError):
+                    link = os.fsdecode(Path(entry.path, "gitdir").read_bytes()).rstrip()
+                    found[Path(os.path.normpath(Path(entry.path, link))).parent] = Path(entry.path)
+        return found
 
     def git_dir(self, worktree: Path) -> Path:
-        """The private directory of a worktree (`.git/worktrees/<name>`), found from the repository's side."""
+        """The private directory of a worktree, found from the repository's side; the main worktree's is `.git`."""
+        if linked := self.linked().get(worktree):
+            return linked
         if worktree == self.main_worktree:
             return self.common_dir
-        for link in (self.common_dir / "worktrees").glob("*/gitdir"):
-            if Path(os.fsdecode(link.read_bytes().strip())) == worktree / ".git":
-                return link.parent
         raise GitFailedError("worktree", f"{worktree} is not registered")
 
     @cached_property
     def main_worktree(self) -> Path:
         """The checkout that the repository was made with. Raises `BareRepositoryError` when there is none."""
-        first = self.git("worktree", "list", "--porcelain", "-z").split("\0\0", 1)[0].split("\0")
-        if "bare" in first:
+        if self.config.get("core.bare", "").lower() in ("true", "yes", "on", "1"):
             raise BareRepositoryError(self.common_dir)
-        return Path(first[0].removeprefix("worktree "))
+        if elsewhere := self.config.get("core.worktree"):
+            return Path(os.path.normpath(self.common_dir / elsewhere))
+        return self.common_dir.parent if self.common_dir.name == ".git" else self.common_dir
+
+    @cached_property
+    def config(self) -> Mapping[str, str]:
+        """Every entry of git's configuration, keys as git prints them; the last one wins. Read once."""
+        return _read_config(self.common_dir)
+
+    def configured(self, section: str) -> dict[str, str]:
+        """`git config` entries of one section."""
+        return {key: value for key, value in self.config.items() if key.startswith(f"{section}.")}
+
+    def _without_filters(self, git_dir: Path) -> dict[str, str]:
+        """Environment in which every filter that is configured does nothing."""
+        entries = dict(self.config)
+        if (git_dir / "config.worktree").exists():
+            entries |= _read_config(git_dir)
+        drivers = {key.removeprefix("filter.").rpartition(".")[0] for key in entries if key.startswith("filter.")}
+        nothing = {"clean": "", "smudge": "", "process": "", "required": "false"}
+        pairs = [(f"filter.{driver}.{key}", value) for driver in sorted(drivers) for key, value in nothing.items()]
+        keys = {f"GIT_CONFIG_KEY_{number}": key for number, (key, _) in enumerate(pairs)}
+        values = {f"GIT_CONFIG_VALUE_{number}": value for number, (_, value) in enumerate(pairs)}
+        return {"GIT_CONFIG_COUNT": str(len(pairs))} | keys | values
+
+    def refs(self) -> Refs:
+        """Branches here and on remotes, as they are now."""
+        form = "--format=%(refname)%00%(objectname)%00%(symref)"
+        found = Refs({}, {}, [])
+        for line in self.git("for-each-ref", form, "refs/heads", "refs/remotes").split("\n")[:-1]:
+            name, commit, symref = line.split("\0")
+            if name.startswith("refs/heads/"):
+                found.heads[name.removeprefix("refs/heads/")] = commit
+            elif not symref:
+                found.remotes[name.removeprefix("refs/remotes/")] = commit
+            elif name.endswith("/HEAD"):
+                first = 0 if name == "refs/remotes/origin/HEAD" else len(found.remote_heads)
+                found.remote_heads.insert(first, symref.split("/", 3)[3])
+        return found
 
     @cached_property
     def default_branch(self) -> str:
-        """Short name of the branch no agent may work on.
+        """Short name of the branch no agent may work on, from git's configuration alone."""
+        return self.default_among(self.refs(), self.config.get("scopecraft.worktree.base"))
 
-        The remote's HEAD, else `init.defaultBranch` if it exists, else main, master, trunk, else the only branch.
+    def default_among(self, refs: Refs, configured: str | None) -> str:
+        """The branch that stands for the project, on a remote alone if need be.
+
+        `configured`, else the remote's HEAD, else `init.defaultBranch`, main, master or trunk, else the only branch.
         """
-        refs = self.git("for-each-ref", "--format=%(refname)%00%(symref)", "refs/heads", "refs/remotes/*/HEAD")
-        rows = [line.split("\0") for line in refs.splitlines()]
-        heads = [name.removeprefix("refs/heads/") for name, _ in rows if name.startswith("refs/heads/")]
-        remotes = {name: symref.split("/", 3)[3] for name, symref in rows if symref.startswith("refs/remotes/")}
-        if not heads:
-            raise UnbornRepositoryError(self.common_dir)
-        configured = os.fsdecode(self.try_git("config", "--get", "init.defaultBranch").stdout).strip()
-        for name in (*_origin_first(remotes), configured, "main", "master", "trunk"):
-            if name in heads:
-                return name
-        if len(heads) > 1:
-            raise NoDefaultBranchError(heads)
-        return heads[0]
+        known = refs.known()
+        if not known:
+            raise UnbornRepositoryError(self.main_worktree)
+        if configured and configured not in known:
+            raise UnknownRefError(configured)
+        usual = [self.config.get("init.defaultbranch", ""), "main", "master", "trunk"]
+        said = [name for name in (configured, *refs.remote_heads) if name in known]
+        found = [*said, *(name for name in usual if name in refs.heads), *(name for name in usual if name in known)]
+        if not found and len(refs.heads) != 1:
+            raise NoDefaultBranchError(sorted(refs.heads or known))
+        return next(iter((*found, *refs.heads)))
+
+    def protected(self, refs: Refs, configured: str | None) -> set[str]:
+        """Branches no agent works on, as far as they can be told: the configured, the remotes' and the usual one."""
+        names = {configured, *refs.remote_heads} - {None}
+        with contextlib.suppress(NoDefaultBranchError, UnbornRepositoryError):
+            names.add(self.default_among(refs, None))
+        return {name for name in names if name}
 
     def resolve(self, ref: str) -> str:
         """The commit that `ref` names, as a full SHA."""
@@ -165,17 +302,15 @@ class Repository:
             raise UnknownRefError(ref)
         return found.stdout.decode().strip()
 
-    def configured(self, section: str) -> dict[str, str]:
-        """`git config` entries of one section, keys as git prints them; the last one wins."""
-        found = self.try_git("config", "-z", "--get-regexp", rf"^{section}\.")
-        entries = os.fsdecode(found.stdout).split("\0")[:-1]
-        return {key: value for key, _, value in (entry.partition("\n") for entry in entries)}
-
     @contextlib.contextmanager
-    def lock(self, timeout: float = 60.0) -> Iterator[None]:
-        """One command at a time makes or removes worktrees here: git itself fails when several do."""
+    def lock(self, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
+        """One command at a time makes or removes worktrees here: git itself fails when several do. Not re-entrant."""
         path = self.common_dir / "scopecraft.lock"
-        with path.open("a") as file:
+        try:
+            file = path.open("a")
+        except OSError as error:
+            raise GitFailedError("worktree", f"{path}: {error.strerror}") from None
+        with file:
             deadline = time.monotonic() + timeout
             while True:
                 try:
@@ -187,13 +322,47 @@ class Repository:
                     time.sleep(0.005)
             yield
 
-    def history(self) -> Repo:
-        """GitPython's view of the objects, for reading commits; it never sees an agent's worktree or index."""
-        from git import Repo
+    def commits(self, base: str, tip: str) -> list[Commit]:
+        """What `tip` has beyond `base`, newest first."""
+        known = f"{self.resolve(base)}..{self.resolve(tip)}"
+        form = "--format=%x00%H%x00%an%x00%s%x00"
+        shown = self.history().log(form, "--shortstat", "--no-ext-diff", "--no-textconv", "--no-color", known)
+        fields = str(shown).split("\0")[1:]
+        return [_commit(*fields[first : first + 4]) for first in range(0, len(fields), 4)]
 
-        repo = Repo(self.common_dir)
-        repo.git.update_environment(GIT_NO_REPLACE_OBJECTS="1", GIT_OPTIONAL_LOCKS="0", LC_ALL="C")
-        return repo
+    def history(self) -> Git:
+        """GitPython's command runner on this repository, for reading commits: it parses no object by itself.
+
+        Where everything is, is said in full, since GitPython hands on what it inherited.
+        """
+        from git import Git
+
+        runner = Git(self.common_dir)
+        runner.set_persistent_git_options(c=list(HARDENED[1::2]))
+        inherited = {name: "" for name in os.environ if name.startswith(("GIT_CONFIG_", "GIT_TRACE"))}
+        kept = {name: value for name, value in scrubbed_environment().items() if name.startswith(("GIT_", "LC_"))}
+        located = {
+            "GIT_DIR": str(self.common_dir),
+            "GIT_OBJECT_DIRECTORY": str(self.common_dir / "objects"),
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES": "",
+        }
+        runner.update_environment(**inherited, **kept, **located)
+        return runner
+
+
+def _read_config(git_dir: Path) -> dict[str, str]:
+    """Not hardened: what is hardened would be read back. Whoever called with `git -c` is heard."""
+    given = {name: value for name, value in os.environ.items() if name.startswith("GIT_CONFIG_")}
+    command = (f"--git-dir={git_dir}", "config", "--list", "-z")
+    printed = _answer(("config",), run_git(*command, cwd=git_dir, environment=given, options=()))
+    entries = (entry.partition("\n") for entry in printed.split("\0")[:-1])
+    return {key: value if newline else "true" for key, newline, value in entries}
+
+
+def _answer(arguments: Sequence[str], done: subprocess.CompletedProcess[bytes]) -> str:
+    if done.returncode:
+        raise GitFailedError(arguments[0], _reason(done))
+    return os.fsdecode(done.stdout)
 
 
 def _reason(done: subprocess.CompletedProcess[bytes]) -> str:
@@ -202,5 +371,13 @@ def _reason(done: subprocess.CompletedProcess[bytes]) -> str:
     return lines[-1].removeprefix("fatal: ").removeprefix("error: ")
 
 
-def _origin_first(remotes: Mapping[str, str]) -> list[str]:
-    return [branch for name, branch in sorted(remotes.items(), key=lambda item: item[0] != "refs/remotes/origin/HEAD")]
+def _commit(sha: str, author: str, subject: str, stat: str) -> Commit:
+    counted = {word: int(number) for number, word in re.findall(r"(\d+) (file|insertion|deletion)", stat)}
+    return Commit(
+        sha=sha,
+        subject=subject,
+        author=author,
+        files=counted.get("file", 0),
+        insertions=counted.get("insertion", 0),
+        deletions=counted.get("deletion", 0),
+    )

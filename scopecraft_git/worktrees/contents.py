@@ -1,0 +1,100 @@
+"""What is in a worktree that an agent has written to, without running anything of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from scopecraft_git.models import Worktree
+from scopecraft_git.repository import Repository
+from scopecraft_git.worktrees.inventory import marker
+
+_GITLINK = "160000"
+_BARE = {"HEAD", "objects", "refs"}
+
+
+def losses(repository: Repository, worktree: Worktree) -> list[str]:
+    """What exists only there, a line each: changed and untracked files, nested repositories, commits.
+
+    Ignored files are not counted. Empty when removing the worktree, and the branch if we made it, loses nothing.
+    """
+    found: list[str] = []
+    if worktree.path.is_dir():
+        found += _changes(repository, worktree.path)
+        found += _hidden(repository, worktree.path)
+        found += [f"nested repository: {name}" for name in _nested(worktree.path) if f"submodule: {name}" not in found]
+    return found + _commits(repository, worktree)
+
+
+def diff(repository: Repository, worktree: Path, base: str) -> str:
+    """What the worktree has that `base` has not, in git's format: commits, changes and untracked files."""
+    commit = repository.resolve(base)
+    with tempfile.TemporaryDirectory() as folder:
+        # Untracked files enter a copy of the index, as names alone: nothing is written to the repository.
+        index = Path(folder, "index")
+        if (real := repository.git_dir(worktree) / "index").exists():
+            shutil.copyfile(real, index)
+        beside = {
+            "GIT_INDEX_FILE": str(index),
+            "GIT_OBJECT_DIRECTORY": folder,
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES": _quoted(repository.common_dir / "objects"),
+        }
+        repository.git_in(worktree, "add", "--intent-to-add", "--ignore-errors", "--", ".", environment=beside)
+        format_ = ("--no-color", "--src-prefix=a/", "--dst-prefix=b/", "--no-relative")
+        inert = ("--no-ext-diff", "--no-textconv", "--ignore-submodules=all")
+        return repository.git_in(worktree, "diff", *inert, *format_, commit, "--", environment=beside)
+
+
+def _changes(repository: Repository, path: Path) -> list[str]:
+    """Submodules are left out by an option, which a planted `.gitmodules` cannot overrule as it can a setting."""
+    printed = repository.git_in(
+        path, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=normal", "--ignore-submodules=all"
+    )
+    rows = [(row[:2], row[3:]) for row in printed.split("\0") if row]
+    return [f"{'untracked' if code == '??' else 'changed'}: {name}" for code, name in rows]
+
+
+def _hidden(repository: Repository, path: Path) -> Iterator[str]:
+    """Files that git was told to look away from, and submodules that are checked out."""
+    for row in repository.git_in(path, "ls-files", "-v", "--stage", "-z").split("\0"):
+        about, _, name = row.partition("\t")
+        tag, _, stage = about.partition(" ")
+        if stage.startswith(_GITLINK):
+            if (path / name).is_dir() and any((path / name).iterdir()):
+                yield f"submodule: {name}"
+        elif (tag.islower() or tag == "S") and os.path.lexists(path / name):
+            yield f"hidden from git status: {name}"
+
+
+def _nested(path: Path) -> Iterator[str]:
+    """Repositories inside the worktree, in ignored folders too, and one that took the place of its `.git`."""
+    if (path / ".git").is_dir():
+        yield ".git"
+    for folder, folders, files in os.walk(path):
+        if Path(folder) == path:
+            folders[:] = [name for name in folders if name != ".git"]
+        elif ".git" in folders or ".git" in files or _BARE.issubset([*folders, *files]):
+            yield str(Path(folder).relative_to(path))
+            folders.clear()
+
+
+def _quoted(path: Path) -> str:
+    """A path in a list that is separated by colons."""
+    return '"' + str(path).replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n") + '"'
+
+
+def _commits(repository: Repository, worktree: Worktree) -> list[str]:
+    """Commits that no other branch, tag or remote holds, where what holds them would go."""
+    ours = marker(repository.linked().get(worktree.path))
+    heads = repository.refs().heads
+    tips = [worktree.head] if worktree.branch is None else []
+    if ours and ours.branch_made and ours.branch in heads:
+        tips.append(heads[ours.branch])
+    if not tips:
+        return []
+    others = ("--not", f"--exclude={ours.branch if ours else ''}", "--branches", "--remotes", "--tags")
+    printed = repository.git("log", "--no-show-signature", "--format=%h %s", "--max-count=100", *tips, *others)
+    return [f"commit: {line}" for line in printed.split("\n")[:-1]]

@@ -1,0 +1,105 @@
+"""Which worktrees there are, and which of them are ours."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from scopecraft_git.errors import AmbiguousWorktreeError, WorktreeNotFoundError
+from scopecraft_git.models import Model, Worktree
+from scopecraft_git.repository import Repository
+
+MARKER = "scopecraft.json"
+_WORD_AND_CODE = re.compile(r".*[^\W\d_].*-\d{2}[A-Z]+")
+
+
+class Marker(Model):
+    """What we remember of a worktree we made, in git's private directory for it; it dies with the worktree."""
+
+    branch: str
+    base: str
+    base_commit: str
+    branch_made: bool
+    """Whether the branch is ours too, and so dies with the worktree once it is merged."""
+
+
+def listing(repository: Repository) -> list[Worktree]:
+    """Every worktree as git counts them, the main one first."""
+    printed = repository.git("worktree", "list", "--porcelain", "-z")
+    git_dirs = repository.linked()
+    main, *others = (dict(_fields(block)) for block in printed.split("\0\0") if block)
+    return [
+        _worktree(main | {"worktree": str(repository.main_worktree)}, None),
+        *(_worktree(fields, git_dirs.get(Path(fields["worktree"]))) for fields in others),
+    ]
+
+
+def at(repository: Repository, path: Path) -> Worktree:
+    """The worktree whose root is `path`. Raises `WorktreeNotFoundError`."""
+    for worktree in listing(repository):
+        if worktree.path == path:
+            return worktree
+    raise WorktreeNotFoundError(str(path))
+
+
+def named(repository: Repository, name: str, prefix: str = "feature/") -> Worktree:
+    """The worktree that `name` means: its path, its branch with or without prefix, its folder, or a task's id."""
+    worktrees = listing(repository)
+    by_branch = {worktree.branch: worktree for worktree in worktrees if worktree.branch}
+    by_path = [worktree for worktree in worktrees if worktree.path == Path(name).resolve()]
+    by_folder = [worktree for worktree in worktrees if worktree.path.name == name]
+    candidates = [[branch] for branch in (name, prefix + name)]
+    candidates += [exact_names(name, prefix), longest_names(name, prefix, by_branch)]
+    found = [[by_branch[branch] for branch in branches if branch in by_branch] for branches in candidates]
+    hits = next((group for group in (by_path, found[0], by_folder, *found[1:]) if group), [])
+    if len(hits) > 1:
+        raise AmbiguousWorktreeError(name, [worktree.branch or str(worktree.path) for worktree in hits])
+    if not hits:
+        known = [*by_branch, *(branch.removeprefix(prefix) for branch in by_branch)]
+        raise WorktreeNotFoundError(name, difflib.get_close_matches(name, known, n=2))
+    return hits[0]
+
+
+def exact_names(task: str, prefix: str) -> list[str]:
+    """Branches that are called after a task's id itself."""
+    return list(dict.fromkeys((f"{prefix}{task}", f"feature/{task}", f"task/{task}", task, f"fix/{task}")))
+
+
+def longest_names(task: str, prefix: str, known: Collection[str]) -> list[str]:
+    """Of the `known` branches, the one called after the longest end of a task's id that has a word and a code."""
+    ends = [task[match.end() :] for match in re.finditer("-", task)]
+    for end in ends:
+        if _WORD_AND_CODE.fullmatch(end) and f"{prefix}{end}" in known:
+            return [f"{prefix}{end}"]
+    return []
+
+
+def marker(git_dir: Path | None) -> Marker | None:
+    """None for a worktree that is not ours, or whose marker cannot be read."""
+    try:
+        return Marker.model_validate_json((git_dir / MARKER).read_bytes()) if git_dir else None
+    except (OSError, ValueError):
+        return None
+
+
+def _fields(block: str) -> Iterator[tuple[str, str]]:
+    for line in block.split("\0"):
+        key, _, value = line.partition(" ")
+        yield key, value
+
+
+def _worktree(fields: dict[str, str], git_dir: Path | None) -> Worktree:
+    ours = marker(git_dir)
+    branch = fields.get("branch")
+    return Worktree(
+        path=Path(os.path.normpath(fields["worktree"])),
+        branch=branch.removeprefix("refs/heads/") if branch else None,
+        head=fields.get("HEAD", ""),
+        main=git_dir is None,
+        ours=ours is not None,
+        base_commit=ours.base_commit if ours and ours.branch_made else None,
+        locked=fields.get("locked"),
+    )
