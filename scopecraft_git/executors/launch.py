@@ -1,18 +1,24 @@
 """The parent of an agent outside a container: a script of its own, run as `python -I -S launch.py FOLDER`.
 
-It reads `launch.json` from the session's folder, removes it (it holds the environment), and starts the agent.
-With `stays` it waits for the agent's end and writes `exit.json`; else it becomes the agent. It knows nothing of the
-package and imports almost nothing, since it stands between Enter and the agent's first instruction.
+It reads `launch.json` from the session's folder, removes it (it holds the environment), starts the agent, waits for
+its end and writes `exit.json`. It knows nothing of the package and imports almost nothing, since it stands between
+Enter and the agent's first instruction.
 
-The flock on `process.lock`, inherited from whoever started it, tells everybody that it lives.
+The flock on `process.lock` tells everybody that it lives. It is inherited from whoever started it; on a terminal, where
+tmux stands between, it is taken here.
 """
 
+import fcntl
 import json
 import os
 import signal
 import sys
 
 NOT_FOUND = 127
+OF_THE_TERMINAL = ("TERM", "TERM_PROGRAM", "TERM_PROGRAM_VERSION", "COLORTERM", "TMUX", "TMUX_PANE")
+END_OF_OUTPUT = b"\x1e\x1d\x1c"
+"""Behind all that the agent wrote to its terminal. Blank to whoever reads lines, and invisible."""
+LEFT_TO_THE_AGENT = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGTTOU)
 
 
 def main(folder: str) -> None:
@@ -21,14 +27,12 @@ def main(folder: str) -> None:
     with open(path, "rb") as file:  # noqa: PTH123 - pathlib costs more to import than this script to run
         launch = json.load(file)
     os.unlink(path)  # noqa: PTH108
-    environment = {**os.environ, **launch["environment"]} if launch["inherits"] else launch["environment"]
+    environment = launch["environment"]
     for variable, source in launch["credentials"].items():
         with open(source, encoding="utf-8") as file:  # noqa: PTH123
             environment[variable] = file.read().strip()
-    if launch["stays"]:
-        outlive(launch["argv"], launch["cwd"], environment)
-    else:
-        become(launch["argv"], launch["cwd"], environment)
+    start = share_terminal if launch["terminal"] else outlive
+    start(launch["argv"], launch["cwd"], environment)
 
 
 def become(argv: list[str], cwd: str, environment: dict[str, str]) -> None:
@@ -57,7 +61,54 @@ def outlive(argv: list[str], cwd: str, environment: dict[str, str]) -> None:
     os.close(stdin)
     signal.signal(signal.SIGUSR1, lambda *_: close_once(keeper))
     write("process.json", {"parent": os.getpid(), "group": agent})
-    status = os.waitpid(agent, 0)[1]
+    record(os.waitpid(agent, 0)[1])
+
+
+def share_terminal(argv: list[str], cwd: str, environment: dict[str, str]) -> None:
+    """Start the agent as what this terminal talks to, stay behind it, and record how it ended.
+
+    The terminal's own child would be no parent to be paused: tmux wakes a stopped one up at once.
+    """
+    lock = os.open("process.lock", os.O_WRONLY | os.O_CREAT, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    for number in LEFT_TO_THE_AGENT:
+        signal.signal(number, signal.SIG_IGN)
+    for name in OF_THE_TERMINAL:
+        environment.pop(name, None)
+    environment.update({name: os.environ[name] for name in OF_THE_TERMINAL if name in os.environ})
+    agent = os.fork()
+    if agent == 0:
+        os.setpgid(0, 0)
+        os.tcsetpgrp(0, os.getpid())
+        for number in LEFT_TO_THE_AGENT:
+            signal.signal(number, signal.SIG_DFL)
+        become(argv, cwd, environment)
+    # Closing the window tells this process alone, the leader of the terminal's session.
+    signal.signal(signal.SIGHUP, lambda *_: os.killpg(agent, signal.SIGHUP))
+    write("process.json", {"parent": os.getpid(), "group": agent})
+    status = await_end(agent)
+    end_output()
+    record(status)
+
+
+def await_end(agent: int) -> int:
+    """Its wait status. One that stops itself (^Z) goes on, since nobody could bring it back, unless `paused` exists."""
+    while True:
+        status = os.waitpid(agent, os.WUNTRACED)[1]
+        if not os.WIFSTOPPED(status):
+            return status
+        if not os.path.exists("paused"):  # noqa: PTH110
+            os.killpg(agent, signal.SIGCONT)
+
+
+def end_output() -> None:
+    try:
+        os.write(1, END_OF_OUTPUT)
+    except OSError:
+        return  # the window was closed
+
+
+def record(status: int) -> None:
     code = os.waitstatus_to_exitcode(status)
     write("exit.json", {"code": code if code >= 0 else 128 - code})
 

@@ -23,11 +23,10 @@ def remember_environment(folder: Path) -> None:
     _write_private(folder / ENVIRONMENT, {k: v for k, v in os.environ.items() if not k.startswith("GIT_")})
 
 
-def prepare(request: ExecRequest, *, stays: bool, inherits: bool = False) -> list[str]:
+def prepare(request: ExecRequest, *, terminal: bool = False) -> list[str]:
     """Write `launch.json` and return the command that runs it.
 
-    `stays`: the launcher waits for the agent and records its end. `inherits`: what the launcher's own environment
-    has (a terminal's variables) is kept where the user's does not say otherwise.
+    `terminal`: the agent gets the one that the command is run in, and the variables that belong to it.
     """
     for variable, path in request.credentials.items():
         _check_readable(variable, path)
@@ -35,9 +34,8 @@ def prepare(request: ExecRequest, *, stays: bool, inherits: bool = False) -> lis
         "argv": request.argv,
         "cwd": str(request.worktree),
         "environment": {**_user_environment(request.directory), **request.environment},
-        "credentials": {variable: str(path) for variable, path in request.credentials.items()},
-        "stays": stays,
-        "inherits": inherits,
+        "credentials": {variable: str(path.expanduser()) for variable, path in request.credentials.items()},
+        "terminal": terminal,
     }
     _write_private(request.directory / "launch.json", launch)
     (request.directory / ENVIRONMENT).unlink(missing_ok=True)

@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import select
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from signal import Signals
 from typing import Any
 
 from scopecraft_git import stream
 from scopecraft_git.config import Settings
 from scopecraft_git.errors import AgentMissingError, CannotAttachError
 from scopecraft_git.executors import launch, launching
+from scopecraft_git.executors.launched import LaunchedExecution
 from scopecraft_git.hookspecs import hookimpl
 from scopecraft_git.models import Mode
-from scopecraft_git.protocols import ExecRequest, Executor, Exit, Imported
+from scopecraft_git.protocols import ExecRequest, Executor, Exit
 
-LOOK_AGAIN = 0.01
-STARTS_WITHIN = 10.0
 TAKES_INPUT_WITHIN = 30.0
 
 
@@ -68,11 +64,9 @@ class LocalExecutor:
         raise CannotAttachError(request.session_id, self.name)
 
 
-class LocalExecution:
-    """Known by its session's folder alone: whoever reads that can follow and stop it."""
-
+class LocalExecution(LaunchedExecution):
     def __init__(self, folder: Path, process: subprocess.Popen[bytes] | None = None) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self._process = process
 
     def poll(self) -> Exit | None:
@@ -81,12 +75,6 @@ class LocalExecution:
             self._reap()
             return Exit(ended["code"])
         return None if alive else self._end_unseen()
-
-    def wait(self, timeout: float | None = None) -> Exit | None:
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while (ended := self.poll()) is None and (deadline is None or time.monotonic() < deadline):
-            time.sleep(LOOK_AGAIN)
-        return ended
 
     def stream(self, offset: int) -> Iterator[bytes]:
         return stream.follow(self.folder / "stream.log", offset, lambda: self.poll() is not None)
@@ -108,62 +96,19 @@ class LocalExecution:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process["parent"], signal.SIGUSR1)
 
-    def terminate(self, signal: Signals = Signals.SIGTERM) -> None:
-        self._signal(signal)
-        self._signal(Signals.SIGCONT)  # a stopped process acts on nothing but KILL
-
-    def pause(self) -> None:
-        self._signal(Signals.SIGSTOP)
-
-    def resume(self) -> None:
-        self._signal(Signals.SIGCONT)
-
-    def import_commits(self) -> list[Imported]:
-        return []  # the agent works in the worktree itself
-
     def release(self) -> None:
         (self.folder / "stdin").unlink(missing_ok=True)
-
-    def _signal(self, number: Signals) -> None:
-        process = self._wait_for_start()
-        if process and self.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process["group"], number)
-
-    def _wait_for_start(self) -> dict[str, int] | None:
-        """Pids of the launcher and of the agent's process group; None when it ended before it had any."""
-        deadline = time.monotonic() + STARTS_WITHIN
-        while (process := self._read("process.json")) is None:
-            if self.poll() is not None or time.monotonic() > deadline:
-                return None
-            time.sleep(LOOK_AGAIN)
-        return process
 
     def _reap(self) -> None:
         """A launcher that this process started would stay behind as a zombie; it exits once the record is written."""
         if self._process:
             self._process.wait()
 
-    def _launcher_lives(self) -> bool:
-        with (self.folder / "process.lock").open("r") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-        return False
-
     def _end_unseen(self) -> Exit:
         process = self._read("process.json")
         if process is None:
             return Exit(launch.NOT_FOUND, "its launcher could not start it")
         return Exit(-1, f"its parent process {process['parent']} is gone and left no exit status", lost=True)
-
-    def _read(self, name: str) -> dict[str, int] | None:
-        try:
-            document: dict[str, int] = json.loads((self.folder / name).read_bytes())
-        except FileNotFoundError:
-            return None
-        return document
 
 
 @hookimpl

@@ -1,0 +1,315 @@
+"""Runs the agent in a tmux window beside the human, who can type into it at any time."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from scopecraft_git import stream
+from scopecraft_git.config import Settings
+from scopecraft_git.errors import AgentMissingError, StartFailedError, TmuxMissingError, WindowGoneError
+from scopecraft_git.executors import launch, launching
+from scopecraft_git.executors.launched import LaunchedExecution
+from scopecraft_git.executors.tmux_server import (
+    SESSION_MARK,
+    TASK_MARK,
+    Pane,
+    TmuxSaidNoError,
+    TmuxServer,
+    appending,
+    literal,
+    mark,
+)
+from scopecraft_git.hookspecs import hookimpl
+from scopecraft_git.models import Mode
+from scopecraft_git.protocols import ExecRequest, Executor, Exit
+
+TAKES_INPUT_WITHIN = 60.0
+"""How long `send` waits for the agent to take input: it may be starting, or a dialog may wait for the human."""
+SHOWS_INPUT_WITHIN = 10.0
+PRESSES_ENTER = 10
+LOOK_AGAIN = 0.05
+DRAINS_WITHIN = 2.0
+LAST_WORDS = 200
+"""Lines of a dead pane that are kept."""
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+class TmuxExecutor:
+    name = "tmux"
+    modes: tuple[Mode, ...] = (Mode.DISPATCH,)
+    isolated = False
+
+    def check(self, _settings: Settings, argv: Sequence[str]) -> None:
+        if not shutil.which("tmux"):
+            raise TmuxMissingError
+        if not shutil.which(argv[0]):
+            raise AgentMissingError(Path(argv[0]).name, argv[0])
+
+    def describe(self, request: ExecRequest) -> Mapping[str, Any]:
+        tmux = request.settings.tmux
+        return {
+            "socket": tmux.socket,
+            "session": tmux.session,
+            "window": _window(request),
+            "cwd": str(request.worktree),
+        }
+
+    def start(self, request: ExecRequest) -> TmuxExecution:
+        execution = TmuxExecution(request)
+        execution.begin()
+        return execution
+
+    def find(self, request: ExecRequest) -> TmuxExecution | None:
+        execution = TmuxExecution(request)
+        return execution if execution.exists() else None
+
+    def attach(self, request: ExecRequest) -> Sequence[str]:
+        server = TmuxServer(request.settings.tmux.socket)
+        pane = server.pane_of(request.session_id)
+        if pane is None:
+            raise WindowGoneError(request.session_id)
+        tmux, target = ["tmux", "-L", server.socket], f"{pane.session}:{pane.window}"
+        (own_socket,) = server.run(["display-message", "-p", "#{socket_path}"])
+        if os.environ.get("TMUX", "").split(",")[0] == own_socket:
+            return [*tmux, "switch-client", "-t", target]
+        return ["env", "-u", "TMUX", *tmux, "attach-session", "-t", target]
+
+
+class TmuxExecution(LaunchedExecution):
+    """The launcher in a pane, and the agent behind it. Known by the session's folder and a mark on the pane."""
+
+    def __init__(self, request: ExecRequest) -> None:
+        super().__init__(request.directory)
+        self._request = request
+        self._server = TmuxServer(request.settings.tmux.socket)
+
+    def begin(self) -> None:
+        """Open the window and have the agent start in it."""
+        log = self.folder / "stream.log"
+        log.touch(0o600)
+        (self.folder / "tmux.json").write_text(json.dumps(self._transcripts()))
+        command = launching.prepare(self._request, terminal=True)
+        try:
+            self._sweep()
+            tmux = self._request.settings.tmux
+            pane = self._server.open_window(tmux.session, _window(self._request), self._request.worktree)
+            self._fill(pane, command)
+        except TmuxSaidNoError as error:
+            (self.folder / "launch.json").unlink(missing_ok=True)
+            raise StartFailedError(self._request.session_id, str(error)) from error
+
+    def exists(self) -> bool:
+        return (self.folder / "process.lock").exists() or self._pane() is not None
+
+    def poll(self) -> Exit | None:
+        if self._launcher_lives():
+            return None
+        if (ended := self._read("exit.json")) is not None:
+            if ended["code"]:
+                self._keep_last_words()
+            return Exit(ended["code"])
+        pane = self._pane()
+        return None if pane and not pane.dead else self._end_unseen(pane)
+
+    def stream(self, offset: int) -> Iterator[bytes]:
+        if self._request.transcript:
+            return self._copy_transcript(offset)
+        return stream.follow(self.folder / "stream.log", offset, self._output_ended)
+
+    def send(self, data: bytes) -> None:
+        self._wait_for_start()
+        text = _typable(data)
+        if self._request.input_box is None:
+            self._paste(text if text.endswith("\n") else text + "\n")
+            return
+        empty = self._await_box()
+        self._paste(text.rstrip("\n"))
+        self._press_enter(self._await_pasted(empty))
+
+    def close_input(self) -> None:
+        if self._request.input_box is None:
+            with contextlib.suppress(BrokenPipeError):
+                self._paste("\x04", bracketed=False)
+
+    def release(self) -> None:
+        """A window whose agent failed stays for the human to read, until the task's next session."""
+        pane = self._pane()
+        if pane and self._read("exit.json") == {"code": 0}:
+            self._server.try_run(["kill-window", "-t", pane.window])
+
+    # Starting
+
+    def _fill(self, pane: Pane, command: Sequence[str]) -> None:
+        """Tell the window what it is before it can die."""
+        request, window = self._request, ("-w", "-t", pane.window)
+        setup = [
+            ["set-option", *window, "remain-on-exit", "on"],
+            ["set-option", *window, "automatic-rename", "off"],
+            ["set-option", *window, "allow-rename", "off"],
+            ["set-option", "-p", "-t", pane.id, SESSION_MARK, mark(request.session_id)],
+            ["set-option", "-p", "-t", pane.id, TASK_MARK, self._task_mark()],
+        ]
+        if request.transcript is None:
+            setup.append(["pipe-pane", "-t", pane.id, appending(self.folder / "stream.log")])
+        setup.append(["respawn-pane", "-k", "-c", literal(str(request.worktree)), "-t", pane.id, *command])
+        try:
+            self._server.run(*setup)
+        except TmuxSaidNoError:
+            self._server.try_run(["kill-window", "-t", pane.window])
+            raise
+
+    def _sweep(self) -> None:
+        """Close what earlier sessions of this task left to be read."""
+        for pane in self._server.panes():
+            if pane.dead and pane.task_mark == self._task_mark():
+                self._server.try_run(["kill-window", "-t", pane.window])
+
+    def _task_mark(self) -> str:
+        return mark(str(self._request.repository), self._request.task)
+
+    # Ending
+
+    def _end_unseen(self, pane: Pane | None) -> Exit:
+        if self._read("process.json") is None:
+            return Exit(launch.NOT_FOUND, "its launcher could not start it")
+        where = "its launcher was killed" if pane else "its window is gone"
+        return Exit(-1, f"{where}, and nothing tells how it ended", lost=True)
+
+    def _keep_last_words(self) -> None:
+        """What a dead pane shows becomes `stderr.log`, once."""
+        kept = self.folder / "stderr.log"
+        deadline = time.monotonic() + DRAINS_WITHIN
+        while not kept.exists() and (pane := self._pane()) and time.monotonic() < deadline:
+            if pane.dead:  # only then has tmux read all that was written
+                screen = self._server.screen(pane.id, LAST_WORDS) or ""
+                lines = [line for line in screen.splitlines() if not line.startswith("Pane is dead")]
+                kept.write_text("\n".join(lines).strip("\n") + "\n")
+            else:
+                time.sleep(LOOK_AGAIN)
+
+    def _output_ended(self) -> bool:
+        """The end is known and tmux has handed on all output, which takes it a moment."""
+        if self.poll() is None:
+            return False
+        try:
+            since = time.time() - (self.folder / "exit.json").stat().st_mtime
+        except FileNotFoundError:
+            return True
+        with (self.folder / "stream.log").open("rb") as log:
+            log.seek(-min(len(launch.END_OF_OUTPUT), log.seek(0, os.SEEK_END)), os.SEEK_END)
+            return log.read() == launch.END_OF_OUTPUT or since > DRAINS_WITHIN
+
+    # Transcript
+
+    def _transcripts(self) -> dict[str, int]:
+        """How long each file that the transcript could be is: a resumed session goes on in an old one."""
+        pattern = self._request.transcript
+        found = Path.home().glob(pattern) if pattern else []
+        return {str(path): path.stat().st_size for path in found}
+
+    def _copy_transcript(self, offset: int) -> Iterator[bytes]:
+        log = self.folder / "stream.log"
+        yield from stream.read_from(log, offset)
+        position = log.stat().st_size
+        transcript = self._await_transcript()
+        if transcript is None:
+            return
+        begins = json.loads((self.folder / "tmux.json").read_bytes()).get(str(transcript), 0)
+        with log.open("ab", buffering=0) as copy:
+            for chunk in stream.follow(transcript, begins + position, lambda: self.poll() is not None):
+                copy.write(chunk)
+                position += len(chunk)
+                if position > offset:
+                    yield chunk[max(0, offset - position + len(chunk)) :]
+
+    def _await_transcript(self) -> Path | None:
+        """The newest file there is, once there is one; None when the agent ended without."""
+        while True:
+            ended = self.poll() is not None
+            found = self._transcripts()
+            if found or ended:
+                return max((Path(path) for path in found), key=lambda path: path.stat().st_mtime, default=None)
+            time.sleep(LOOK_AGAIN)
+
+    # Input
+
+    def _await_box(self) -> str:
+        """What the input box holds, once there is one. Dialogs are the human's to answer."""
+        deadline = time.monotonic() + TAKES_INPUT_WITHIN
+        while (box := self._box()) is None:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the agent took no input within {TAKES_INPUT_WITHIN:.0f} s; see what it shows")
+            time.sleep(LOOK_AGAIN)
+        return box
+
+    def _await_pasted(self, before: str) -> str | None:
+        """What the box holds when the text is in it and no more is coming."""
+        deadline = time.monotonic() + SHOWS_INPUT_WITHIN
+        last = before
+        while (box := self._box()) in (None, before) or box != last:
+            if time.monotonic() > deadline:
+                break
+            last = before if box is None else box
+            time.sleep(LOOK_AGAIN)
+        return box
+
+    def _press_enter(self, pasted: str | None) -> None:
+        """Until the box lets go of the text."""
+        for _ in range(PRESSES_ENTER):
+            self._paste("\n", bracketed=False)
+            deadline = time.monotonic() + SHOWS_INPUT_WITHIN / PRESSES_ENTER
+            while time.monotonic() < deadline:
+                if self._box() != pasted:
+                    return
+                time.sleep(LOOK_AGAIN)
+
+    def _box(self) -> str | None:
+        pane = self._living_pane()
+        screen = self._server.screen(pane.id) or ""
+        found = list(re.finditer(self._request.input_box or "", screen))
+        return found[-1][1].strip() if found else None
+
+    def _paste(self, text: str, *, bracketed: bool = True) -> None:
+        """By way of a file and the pane itself: a human may be scrolling there, where keys mean something else."""
+        pane = self._living_pane()
+        source = self.folder / "paste"
+        source.touch(0o600)
+        try:
+            source.write_text(text, encoding="utf-8", errors="replace")
+            self._server.paste(pane.id, source, bracketed=bracketed)
+        except TmuxSaidNoError as error:
+            raise BrokenPipeError(str(error)) from error
+        finally:
+            source.unlink()
+
+    def _living_pane(self) -> Pane:
+        pane = self._pane()
+        if pane is None or pane.dead or self.poll() is not None:
+            raise BrokenPipeError("the agent has ended")
+        return pane
+
+    def _pane(self) -> Pane | None:
+        return self._server.pane_of(self._request.session_id)
+
+
+def _window(request: ExecRequest) -> str:
+    return f"{request.task}-{request.mode.value}"
+
+
+def _typable(data: bytes) -> str:
+    """Text and line ends: anything else would be a key, or end the paste."""
+    text = data.decode(errors="replace").replace("\r\n", "\n").replace("\r", "\n")
+    return _CONTROLS.sub("", text)
+
+
+@hookimpl
+def register_executors() -> Iterable[Executor]:
+    return [TmuxExecutor()]
