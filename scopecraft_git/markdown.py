@@ -168,13 +168,9 @@ def _plain(value: Any, room: Iterator[int]) -> Any:
     if next(room, None) is None:
         raise ValueError(f"its front matter holds more than {MOST_VALUES} values")
     if isinstance(value, dict):
-        return {_plain_text(str(key)): _plain(item, room) for key, item in value.items()}
+        return {str(key): _plain(item, room) for key, item in value.items()}
     if isinstance(value, list | tuple | set):
         return [_plain(item, room) for item in value]
     if value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
         return value
-    return _plain_text(str(value))
-
-
-def _plain_text(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()
+    return str(value)

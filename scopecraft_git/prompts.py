@@ -191,7 +191,7 @@ def _declarations(declared: Mapping[str, Any], prefix: str = "") -> Iterator[tup
             yield name, Input(value if isinstance(value, str) else "string", required=not optional)
         elif isinstance(value.get("type"), str):
             default = value.get("default")
-            required = bool(value.get("required", not value.get("optional"))) and default is None and not optional
+            required = bool(value.get("required", not value.get("optional"))) and not optional
             yield name, Input(value["type"], required, default)
         else:
             yield from _declarations(value, f"{name}.")

@@ -108,13 +108,16 @@ def test_the_same_task_in_another_form(main: Path, changed: bytes) -> None:
 
 
 def test_unknown_keys_and_sections_are_kept(main: Path) -> None:
-    extra = TITLE_FIRST.replace("tags:", "x-estimate: 1:30\non: yes\nnested: {a: [1, 2.5, null]}\ntags:")
+    extra = TITLE_FIRST.replace(
+        "tags:", "x-estimate: 1:30\non: yes\nnested: {a: [1, 2.5, null]}\nlarge: 1.5e999\ntags:"
+    )
     in_repository(main, "current/a.task.md", extra + "\n## Décision\nNo.\n\n## Log\n- Later\n")
     task = tasks.find("a", main)
     assert task.metadata["tags"] == ["security", "login"]
     assert task.metadata["due"] == "2025-06-08"
     assert (task.metadata["x-estimate"], task.metadata["on"]) == ("1:30", "yes")
     assert task.metadata["nested"] == {"a": [1, 2.5, None]}
+    assert json.dumps(task.metadata, allow_nan=False)
     assert task.sections["Décision"] == "No."
     assert task.sections["Log"] == "- 2025-06-01: Created\n\n- Later"
     assert task.model_dump_json()
@@ -150,6 +153,11 @@ def test_a_file_without_front_matter_is_a_task_with_problems(main: Path) -> None
 def test_a_missing_key_is_named(main: Path) -> None:
     in_repository(main, "current/a.task.md", TITLE_FIRST.replace("area: core\n", "").replace("status: todo", "status:"))
     assert tasks.problems(tasks.find("a", main)) == ["it has no status", "it has no area"]
+
+
+def test_sections_count_however_they_are_written(main: Path) -> None:
+    in_repository(main, "current/a.task.md", TITLE_FIRST.replace("## Log", "##  LOG "))
+    assert tasks.problems(tasks.find("a", main)) == []
 
 
 def test_a_title_may_be_a_key(main: Path) -> None:
@@ -228,6 +236,11 @@ def test_text_that_does_not_open_front_matter_is_left_as_it_is(text: str) -> Non
     body = f"x{text}"
     assert markdown.front_matter(body) == ({}, body)
     assert markdown.front_matter(f"---\nk: v\n---\n{body}") == ({"k": "v"}, body)
+
+
+def test_only_a_newline_ends_a_line() -> None:
+    text = "---\nA rule\x0c---\nand text\u2028---\n"
+    assert markdown.front_matter(text) == ({}, text)
 
 
 # Both layouts
@@ -324,8 +337,9 @@ def test_a_name_that_fits_two_tasks_lists_names_that_work(main: Path) -> None:
             tasks.find(name, main)
         assert "big-05A/01_test-05A, huge-05A/01_test-05A" in raised.value.message
     assert tasks.find("huge-05A/01_test-05A", main).parent == "huge-05A"
-    in_repository(main, "current/test-05A.task.md")
-    assert tasks.find("test-05A", main).parent is None
+    for name in ("01_test-05A", "test-05A"):
+        in_repository(main, f"current/{name}.task.md")
+        assert tasks.find(name, main).parent is None
 
 
 def test_current_goes_before_backlog_and_the_newest_archive(main: Path) -> None:
@@ -358,6 +372,7 @@ def test_the_worktrees_file_goes_before_the_main_one(main: Path, tmp_path: Path)
     moved = in_repository(worktree, "archive/2025-06/a-05A.task.md", TITLE_FIRST.replace("todo", "done"))
     a = tasks.from_worktree(tasks.find("a-05A", main), main, worktree)
     assert (a.path, a.status, a.location) == (moved, "done", "archive/2025-06")
+    in_repository(worktree, "current/big-05A/b-05A.task.md")
     b = tasks.find("b-05A", main)
     assert tasks.from_worktree(b, main, worktree) == b
 
@@ -386,6 +401,29 @@ def test_links_out_of_the_tasks_are_not_followed(main: Path, tmp_path: Path) -> 
     assert (own.title, again.title) == ("Implement authentication", "Implement authentication")
     assert "Secret" not in planted.model_dump_json()
     assert "a link that leads out of .tasks" in planted.problem
+
+
+def test_a_file_that_becomes_a_link_while_it_is_read_gives_nothing_away(main: Path, tmp_path: Path) -> None:
+    task_file = in_repository(main, "current/a.task.md")
+    spare, secret = put(tmp_path, "outside/spare"), put(tmp_path, "outside/secret", "# Secret\n")
+    link = tmp_path / "outside" / "link"
+    over = threading.Event()
+
+    def swap() -> None:
+        while not over.is_set():
+            link.symlink_to(secret)
+            link.replace(task_file)
+            os.link(spare, link)
+            link.replace(task_file)
+
+    swapping = threading.Thread(target=swap)
+    swapping.start()
+    try:
+        titles = {task.title for _ in range(400) for task in tasks.listing(main)}
+    finally:
+        over.set()
+        swapping.join()
+    assert titles <= {"", "Implement authentication"}
 
 
 @pytest.mark.parametrize("link", [".tasks", ".tasks/current", ".tasks/current/a-05A.task.md"])
@@ -421,6 +459,10 @@ def test_new_writes_title_first(main: Path) -> None:
     assert tasks.find("implement-auth-05A", main) == task
     assert stat.S_IMODE(task.path.stat().st_mode) & 0o444 == 0o444
     assert [path.name for path in task.path.parent.iterdir()] == [task.path.name]
+
+
+def test_new_with_a_title_that_is_no_text(main: Path) -> None:
+    assert tasks.new("a-05A", "caf\udce9", main, type="bug", area="core").title == "caf?"
 
 
 def test_new_in_the_backlog(main: Path) -> None:
