@@ -10,18 +10,19 @@ import difflib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from scopecraft_git import paths
 from scopecraft_git.errors import InvalidSettingError, UnknownSettingError, UnreadableConfigError
 
+DEFAULT, COMMAND_LINE = "default", "command line"
 NOT_SETTINGS = frozenset({"SCOPECRAFT_HOME", "SCOPECRAFT_SESSION", "SCOPECRAFT_DISABLE_PLUGINS"})
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class ExecutorSettings(Section):
@@ -78,8 +79,6 @@ class AgentSettings(Section):
 
 
 class Settings(Section):
-    SOURCES: ClassVar[tuple[str, ...]] = ("default", "file", "git config", "environment", "flag")
-
     max_running: int = Field(default=3, ge=1)
     """How many autonomous sessions run at a time."""
     max_waiting: int = Field(default=10, ge=0)
@@ -113,6 +112,70 @@ def load(git_config: Mapping[str, str] | None = None, flags: Mapping[str, Any] |
         _validate(layer)
         merged = _merge(merged, layer.values)
     return Settings.model_validate(merged)
+
+
+class Setting(NamedTuple):
+    """One value in force, and where it was set."""
+
+    key: str
+    value: Any
+    origin: str
+
+
+def explain(git_config: Mapping[str, str], flags: Mapping[str, Any] | None = None) -> list[Setting]:
+    """Every setting in force. Raises what `load` raises."""
+    origins: dict[str, str] = {}
+    for layer in layers(git_config, flags or {}):
+        origins |= dict.fromkeys((key for key, _ in flatten(layer.values)), layer.origin)
+    values = load(git_config, flags).model_dump(mode="json")
+    return [Setting(key, value, origins.get(key, DEFAULT)) for key, value in flatten(values)]
+
+
+def with_setting(key: str, text: str) -> dict[str, Any]:
+    """What the preferences file holds once `key` is set. Raises what is wrong with it."""
+    require_known(key, COMMAND_LINE)
+    values: Any = _decode(text)
+    if key.startswith("plugins."):
+        values = _as_json(text)  # whose type nobody here knows
+    for part in reversed(key.split(".")):
+        values = {part: values}
+    _validate(Layer(COMMAND_LINE, values))
+    document = _merge(_file_values(), values)
+    _validate(Layer(str(paths.config_file()), document))
+    return Settings.model_validate(document).model_dump(mode="json", exclude_unset=True)
+
+
+def without_setting(key: str) -> dict[str, Any] | None:
+    """What the preferences file holds once `key` is gone; None when it is not there. Wrong settings can go, too."""
+    document = _file_values()
+    sections = [document]
+    *outer, last = key.split(".")
+    for part in outer:
+        inner = sections[-1].get(part)
+        if not isinstance(inner, dict):
+            return None
+        sections.append(inner)
+    if last not in sections[-1]:
+        return None
+    del sections[-1][last]
+    for section, part in zip(reversed(sections[:-1]), reversed(outer), strict=True):
+        if not section[part]:
+            del section[part]
+    return document
+
+
+def require_known(key: str, origin: str) -> None:
+    """Raises `UnknownSettingError` for what is neither a setting nor a section of them."""
+    kind: Any = Settings
+    for part in key.split("."):
+        if isinstance(kind, type) and issubclass(kind, Section):
+            kind = kind.model_fields[part].annotation if part in kind.model_fields else None
+        elif get_origin(kind) is dict and part:
+            kind = get_args(kind)[1]
+        elif kind is not Any:
+            kind = None
+        if kind is None:
+            raise UnknownSettingError(key, origin, _near(key))
 
 
 def layers(git_config: Mapping[str, str], flags: Mapping[str, Any]) -> list[Layer]:
@@ -152,16 +215,39 @@ def _validate(layer: Layer) -> None:
         problem = error.errors()[0]
         key = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
-            known = [name for name, _ in flatten(Settings().model_dump())]
-            raise UnknownSettingError(key, layer.origin, difflib.get_close_matches(key, known, n=1)) from None
-        raise InvalidSettingError(key, layer.origin, problem["msg"]) from None
+            raise UnknownSettingError(key, layer.origin, _near(key)) from None
+        raise InvalidSettingError(key, layer.origin, _reason(problem["type"], problem["msg"])) from None
+
+
+def _near(key: str) -> list[str]:
+    """Settings that may be meant: called almost that, or exactly that in some section."""
+    known = [name for name, _ in flatten(Settings().model_dump())]
+    inside = [name for name in known if name.endswith(f".{key}")]
+    return inside[:3] or difflib.get_close_matches(key, known, n=1)
+
+
+def _reason(kind: str, message: str) -> str:
+    """pydantic speaks of classes and tuples; whoever writes a setting knows neither."""
+    words = {
+        "model_type": "it is a section of settings, not a value",
+        "dict_type": 'it is a JSON object, such as \'{"NAME": "value"}\'',
+        "tuple_type": 'it is a JSON list, such as \'["one", "two"]\'',
+    }
+    return words.get(kind, message)
+
+
+def _as_json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def _file_values() -> dict[str, Any]:
     path = paths.config_file()
     try:
         document = json.loads(path.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, ValueError) as error:
         raise UnreadableConfigError(path, str(error)) from error
@@ -186,12 +272,7 @@ def _git_values(entries: Mapping[str, str]) -> dict[str, Any]:
 
 def _decode(text: str) -> Any:
     """Lists and objects are written as JSON wherever a value can only be a string."""
-    if text[:1] in ("[", "{"):
-        try:
-            return json.loads(text)
-        except ValueError:
-            return text
-    return text
+    return _as_json(text) if text[:1] in ("[", "{") else text
 
 
 def _environment_values() -> dict[str, Any]:

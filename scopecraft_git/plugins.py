@@ -1,7 +1,7 @@
 """Finds plugins and what they register. The built-ins come through the same door.
 
 Nothing is loaded at import time, and a kind's built-ins only when that kind is asked for: `git scopecraft list`
-needs a storage backend and pays for no executor.
+needs a storage backend and pays for no executor. A plugin that cannot be used is left out, and `installed` says why.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from scopecraft_git.errors import BrokenPluginError, DuplicatePluginError, Unkno
 from scopecraft_git.protocols import Agent, Executor, HandlerFactory, Storage
 
 if TYPE_CHECKING:
-    from importlib.metadata import Distribution
+    from importlib.metadata import EntryPoint
 
 BUILT_IN: Mapping[str, tuple[str, ...]] = {
     "executor": (
@@ -55,6 +55,15 @@ class Plugin(NamedTuple):
     problem: str = ""
 
 
+class Offered(NamedTuple):
+    """What plugins register of one kind, in their order."""
+
+    items: list[tuple[str, Named]]
+    """With the plugin's name; two may have one name."""
+    problems: dict[str, str]
+    """Why nothing of a plugin's is used, by its name."""
+
+
 def executor(name: str) -> Executor:
     return cast(Executor, _pick("executor", name))
 
@@ -68,121 +77,120 @@ def storage(name: str) -> Storage:
 
 
 def handlers() -> list[HandlerFactory]:
-    """One factory for each handler, built-ins first."""
-    return cast(list[HandlerFactory], list(_registered("handler").values()))
+    """One factory for each name, built-ins first; the first plugin's where two register one name."""
+    first = {item.name: item for _, item in reversed(_offered("handler").items)}
+    return cast(list[HandlerFactory], [first[name] for name in names("handler")])
 
 
 def names(kind: str) -> list[str]:
     """What can be chosen, built-ins first."""
-    return list(_registered(kind))
+    return list(dict.fromkeys(item.name for _, item in _offered(kind).items))
 
 
 def installed() -> list[Plugin]:
     """Every plugin with what it adds or why it does not work, built-ins first. Raises nothing."""
-    rows: dict[str, Plugin] = {}
+    from importlib.metadata import version
+
+    adds: dict[str, list[str]] = {}
+    problems: dict[str, str] = {}
     for kind in HOOKS:
-        try:
-            manager = _manager(kind)
-        except (BrokenPluginError, DuplicatePluginError) as error:
-            rows[f"{kind}!"] = Plugin("?", "", "", (), error.message)
-            continue
-        for plugin, distribution in _sources(manager):
-            adds = tuple(f"{kind} {item.name}" for item in _offered(manager, kind, plugin))
-            known = rows.get(plugin)
-            version, source = distribution
-            rows[plugin] = Plugin(plugin, version, source, (*(known.adds if known else ()), *adds))
-    rows.update({name: Plugin(name, "", "entry point", (), problem) for name, problem in _broken().items()})
-    return list(rows.values())
+        offered = _offered(kind)
+        problems |= offered.problems
+        for plugin, item in offered.items:
+            adds.setdefault(plugin, []).append(f"{kind} {item.name}")
+    problems |= _external().problems
+    entries = {entry.name: entry for entry in _entry_points()}
+    own = version("scopecraft-git")
+    rows = [Plugin(name, own, "built in", tuple(added)) for name, added in adds.items() if name not in entries]
+    for name, entry in entries.items():
+        made, source = (entry.dist.version, entry.dist.name) if entry.dist else ("", "")
+        rows.append(Plugin(name, made, source, tuple(adds.get(name, ())), problems.get(name, "")))
+    return rows
 
 
 def _pick(kind: str, name: str) -> Named:
-    registered = _registered(kind)
-    if name not in registered:
-        near = difflib.get_close_matches(name, registered, n=1)
-        raise UnknownPluginError(kind, name, list(registered), near)
-    return registered[name]
+    """Raises `UnknownPluginError`, `BrokenPluginError`, or `DuplicatePluginError` rather than choose between two."""
+    found = [(plugin, item) for plugin, item in _offered(kind).items if item.name == name]
+    if not found:
+        if problem := (_external().problems | _offered(kind).problems).get(name):
+            raise BrokenPluginError(name, problem)
+        known = names(kind)
+        raise UnknownPluginError(kind, name, known, difflib.get_close_matches(name, known, n=1))
+    if len(found) > 1:
+        raise DuplicatePluginError(kind, name, found[0][0], found[1][0])
+    return found[0][1]
 
 
 @cache
-def _registered(kind: str) -> dict[str, Named]:
-    manager = _manager(kind)
-    found: dict[str, Named] = {}
-    owner: dict[str, str] = {}
-    plugins = [name for name, _ in manager.list_name_plugin()]
-    for plugin in plugins:
-        for item in _offered(manager, kind, plugin):
-            if item.name in found:
-                raise DuplicatePluginError(kind, item.name, owner[item.name], plugin)
-            found[item.name], owner[item.name] = item, plugin
+def _offered(kind: str) -> Offered:
+    """Asks the hook of every plugin by itself, so that one that fails is known by name and stops no other."""
+    manager = _manager()
+    for dotted in BUILT_IN[kind]:
+        manager.register(importlib.import_module(dotted), dotted.removeprefix("scopecraft_git."))
+    for name, plugin in _external().plugins.items():
+        manager.register(plugin, name)
+    offered = Offered([], {})
+    for hook in getattr(manager.hook, HOOKS[kind]).get_hookimpls():
+        try:
+            offered.items.extend((hook.plugin_name, item) for item in _named(hook.function()))
+        except (Exception, SystemExit) as error:  # whatever a plugin raises
+            offered.problems[hook.plugin_name] = f"{HOOKS[kind]}: {_reason(error)}"
+    return offered
+
+
+def _named(items: Iterable[Any]) -> list[Named]:
+    found = list(items)
+    for item in found:
+        if not isinstance(getattr(item, "name", None), str):
+            raise TypeError(f"{item!r} has no name")
     return found
 
 
+class External(NamedTuple):
+    """What entry points name: what could be loaded, and why the rest could not."""
+
+    plugins: dict[str, Any]
+    problems: dict[str, str]
+
+
 @cache
-def _manager(kind: str) -> pluggy.PluginManager:
+def _external() -> External:
+    disabled = os.environ.get("SCOPECRAFT_DISABLE_PLUGINS", "").replace(",", " ").split()
+    found = External({}, {})
+    for entry in _entry_points():
+        if entry.name in disabled or "all" in disabled:
+            found.problems[entry.name] = "left out by SCOPECRAFT_DISABLE_PLUGINS"
+        elif entry.name in found.plugins:
+            found.problems[entry.name] = "another distribution has a plugin of this name, which is used instead"
+        else:
+            try:
+                found.plugins[entry.name] = _checked(entry)
+            except (Exception, SystemExit) as error:  # whatever its import raises
+                found.problems[entry.name] = _reason(error)
+    return found
+
+
+def _checked(entry: EntryPoint) -> Any:
+    """The plugin, loaded. Raises also for a hook that is misspelt or takes what no hook is given."""
+    plugin = entry.load()
+    manager = _manager()
+    manager.register(plugin, entry.name)
+    manager.check_pending()
+    return plugin
+
+
+def _manager() -> pluggy.PluginManager:
     manager = pluggy.PluginManager("scopecraft")
     manager.add_hookspecs(hookspecs)
-    for dotted in BUILT_IN[kind]:
-        manager.register(importlib.import_module(dotted), dotted.removeprefix("scopecraft_git."))
-    for name, plugin in _external().items():
-        manager.register(plugin, name)
-    try:
-        manager.check_pending()
-    except pluggy.PluginValidationError as error:
-        name = manager.get_name(error.plugin) or "?"
-        raise BrokenPluginError(name, str(error)) from error
     return manager
 
 
-def _offered(manager: pluggy.PluginManager, kind: str, plugin: str) -> list[Named]:
-    """What one plugin's hook returns, checked for a name so that a wrong return value names its plugin."""
-    hook = getattr(manager.get_plugin(plugin), HOOKS[kind], None)
-    if hook is None or not hasattr(hook, "scopecraft_impl"):
-        return []
-    try:
-        items = list(cast(Iterable[Any], hook()))
-    except Exception as error:
-        raise BrokenPluginError(plugin, f"{HOOKS[kind]} raised {error!r}") from error
-    nameless = [item for item in items if not isinstance(getattr(item, "name", None), str)]
-    if nameless:
-        raise BrokenPluginError(plugin, f"{HOOKS[kind]} returned {nameless[0]!r}, which has no name")
-    return items
-
-
 @cache
-def _external() -> dict[str, Any]:
-    return {name: loaded for name, loaded in _entry_points().items() if not isinstance(loaded, Exception)}
-
-
-def _broken() -> dict[str, str]:
-    return {name: str(loaded) for name, loaded in _entry_points().items() if isinstance(loaded, Exception)}
-
-
-@cache
-def _entry_points() -> dict[str, Any]:
-    """Plugins by entry-point name, or the exception that loading one raised: a broken one stops nobody."""
+def _entry_points() -> tuple[EntryPoint, ...]:
     from importlib.metadata import entry_points
 
-    disabled = set(os.environ.get("SCOPECRAFT_DISABLE_PLUGINS", "").replace(",", " ").split())
-    found: dict[str, Any] = {}
-    for entry in entry_points(group=ENTRY_POINTS):
-        if entry.name in disabled or "all" in disabled:
-            continue
-        try:
-            found[entry.name] = entry.load()
-        except Exception as error:  # whatever its import raises
-            found[entry.name] = error
-    return found
+    return tuple(entry_points(group=ENTRY_POINTS))
 
 
-def _sources(manager: pluggy.PluginManager) -> list[tuple[str, tuple[str, str]]]:
-    from importlib.metadata import entry_points, version
-
-    distributions: dict[str, Distribution | None] = {
-        entry.name: entry.dist for entry in entry_points(group=ENTRY_POINTS)
-    }
-    rows = []
-    for name, _ in manager.list_name_plugin():
-        dist = distributions.get(name)
-        origin = (dist.version, dist.metadata["Name"]) if dist else (version("scopecraft-git"), "built in")
-        rows.append((name, origin))
-    return rows
+def _reason(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scopecraft_git import config, plugins, sessions
 from scopecraft_git.config import Settings
-from scopecraft_git.models import Session
+from scopecraft_git.errors import NotARepositoryError, WorktreeNotFoundError
+from scopecraft_git.models import Session, SessionStatus, Task, Worktree
 from scopecraft_git.protocols import Storage
 
+if TYPE_CHECKING:
+    from scopecraft_git.repository import Repository
 
-def settings() -> Settings:
-    """In force where the command was typed; outside a repository that is all but its git configuration."""
-    from scopecraft_git.errors import NotARepositoryError
+
+def git_config() -> dict[str, str]:
+    """Our entries where the command was typed; outside a repository there are none to speak of."""
     from scopecraft_git.repository import Repository
 
     try:
-        return config.load(Repository.discover(Path.cwd()).configured("scopecraft"))
+        return Repository.discover(Path.cwd()).configured("scopecraft")
     except NotARepositoryError:
-        return config.load()
+        return {}
+
+
+def settings() -> Settings:
+    """In force where the command was typed."""
+    return config.load(git_config())
+
+
+def settings_of(repository: Repository) -> Settings:
+    return config.load(repository.configured("scopecraft"))
 
 
 def storage() -> Storage:
@@ -28,3 +41,28 @@ def storage() -> Storage:
 
 def session(selector: str) -> Session:
     return sessions.resolve(storage(), selector)
+
+
+def living(repository: Repository) -> list[Session]:
+    """Sessions of this repository that have not ended: those that wait for their turn, then those at work.
+
+    Each part oldest first, so that in a mapping the one that says most comes out on top.
+    """
+    active = reversed(list(storage().sessions(active=True)))
+    found = [session for session in active if session.repository == repository.common_dir]
+    return sorted(found, key=lambda session: session.status is not SessionStatus.QUEUED)
+
+
+def worktree_of(repository: Repository, task: Task) -> Worktree | None:
+    """Where the task is worked on, if it has a worktree, fit for a session or not."""
+    from scopecraft_git import tasks, worktrees
+
+    prefix = settings_of(repository).worktree.prefix
+    for name in (tasks.environment_id(task), tasks.suffix(task)):
+        try:
+            found = worktrees.named(repository, name, prefix)
+        except WorktreeNotFoundError:
+            continue
+        if not found.main:
+            return found
+    return None

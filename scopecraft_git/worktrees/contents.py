@@ -23,7 +23,7 @@ def losses(repository: Repository, worktree: Worktree) -> list[str]:
     """
     found: list[str] = []
     if worktree.path.is_dir():
-        found += _changes(repository, worktree.path)
+        found += changes(repository, worktree.path)
         found += _hidden(repository, worktree.path)
         found += [f"nested repository: {name}" for name in _nested(worktree.path) if f"submodule: {name}" not in found]
     return found + _commits(repository, worktree)
@@ -48,8 +48,9 @@ def diff(repository: Repository, worktree: Path, base: str) -> str:
         return repository.git_in(worktree, "diff", *inert, *format_, commit, "--", environment=beside)
 
 
-def _changes(repository: Repository, path: Path) -> list[str]:
-    """Submodules are left out by an option, which a planted `.gitmodules` cannot overrule as it can a setting."""
+def changes(repository: Repository, path: Path) -> list[str]:
+    """Changed and untracked files of the worktree at `path`, a line each, as far as git was not told to look away."""
+    # Submodules are left out by an option, which a planted `.gitmodules` cannot overrule as it can a setting.
     printed = repository.git_in(
         path, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=normal", "--ignore-submodules=all"
     )
@@ -91,10 +92,11 @@ def _commits(repository: Repository, worktree: Worktree) -> list[str]:
     ours = marker(repository.linked().get(worktree.path))
     heads = repository.refs().heads
     tips = [worktree.head] if worktree.branch is None else []
+    others = ["--not", "--branches", "--remotes", "--tags"]
     if ours and ours.branch_made and ours.branch in heads:
         tips.append(heads[ours.branch])
+        others.insert(1, f"--exclude={ours.branch}")
     if not tips:
         return []
-    others = ("--not", f"--exclude={ours.branch if ours else ''}", "--branches", "--remotes", "--tags")
     printed = repository.git("log", "--no-show-signature", "--format=%h %s", "--max-count=100", *tips, *others)
     return [f"commit: {line}" for line in printed.split("\n")[:-1]]

@@ -1,0 +1,172 @@
+"""`worktree list|path|create|remove|clean`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import typer
+
+from scopecraft_git import console, tasks, worktrees
+from scopecraft_git.cli import complete, context, output
+from scopecraft_git.cli.commands import group
+from scopecraft_git.errors import ScopecraftError, TaskNotFoundError, WorktreeBusyError
+from scopecraft_git.models import Session, Task, Worktree
+from scopecraft_git.repository import Repository
+
+app = group("List, make and remove worktrees.")
+
+TaskName = Annotated[str, typer.Argument(metavar="TASK", help="Task id, or a name", autocompletion=complete.tasks)]
+Json = Annotated[bool, typer.Option("--json", help="Answer in JSON")]
+
+
+class Entry(NamedTuple):
+    """A worktree and what is going on in it."""
+
+    worktree: Worktree
+    session: Session | None
+    changes: int | None
+    """How many files are changed or untracked; None when nobody can tell."""
+
+
+@app.command("list")
+def list_(json: Json = False) -> None:
+    """List worktrees, who works in them and what is not committed there."""
+    repository = Repository.discover(Path.cwd())
+    living = {session.worktree: session for session in context.living(repository)}
+    entries = [
+        Entry(worktree, living.get(worktree.path), _count_changes(repository, worktree))
+        for worktree in worktrees.listing(repository)
+    ]
+    if json:
+        console.answer_json([_as_json(entry) for entry in entries])
+    else:
+        console.answer_table(("WORKTREE", "BRANCH", "SESSION", "CHANGES", "BASE", ""), map(_row, entries))
+
+
+@app.command()
+def path(task: TaskName) -> None:
+    """Print where a task's worktree is."""
+    repository = Repository.discover(Path.cwd())
+    if found := context.worktree_of(repository, _task(task, repository)):
+        print(found.path)  # as it is, for a shell to change into
+    else:
+        print(worktrees.named(repository, task, _prefix(repository)).path)
+
+
+@app.command()
+def create(
+    task: TaskName,
+    branch: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Check out this branch", autocompletion=complete.branches)
+    ] = None,
+    base: Annotated[str | None, typer.Option(metavar="REF", help="Start a new branch from here")] = None,
+    json: Json = False,
+) -> None:
+    """Make a task's worktree without starting an agent."""
+    repository = Repository.discover(Path.cwd())
+    found = _task(task, repository)
+    settings = context.settings().worktree
+    plan = worktrees.resolve(repository, found.id, tasks.suffix(found), settings, branch=branch, base=base)
+    made = worktrees.ensure(repository, plan)
+    if json:
+        console.answer_json(_as_json(Entry(made, None, _count_changes(repository, made))))
+        return
+    output.tell_worktree(plan)
+    console.hint(f'To go there, run cd "$(git scopecraft worktree path {task})"')
+
+
+@app.command()
+def remove(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="WORKTREE", help="Task, branch, folder or path", autocompletion=complete.worktrees),
+    ],
+    force: Annotated[bool, typer.Option("--force", "-f", help="Remove it with what only exists there")] = False,
+) -> None:
+    """Remove a worktree that git scopecraft made, and its branch."""
+    repository = Repository.discover(Path.cwd())
+    worktree = worktrees.named(repository, name, _prefix(repository))
+    for session in context.living(repository):
+        if session.worktree == worktree.path:
+            raise WorktreeBusyError(worktree.path, session.id)
+    removed = worktrees.remove(repository, worktree, force=force)
+    branch = f" and the branch {removed.branch}" if removed.branch else ""
+    console.changed(f"Removed worktree @ {output.short(worktree.path)}{branch}")
+    for loss in removed.lost:
+        console.warning(f"Lost {loss}")
+    if removed.branch and removed.backup:
+        console.hint(f"To have the branch back, run git branch {removed.branch} {removed.backup}")
+
+
+@app.command()
+def clean(
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would happen, remove nothing")] = False,
+    json: Json = False,
+) -> None:
+    """Remove every worktree whose branch is merged and that holds nothing else."""
+    repository = Repository.discover(Path.cwd())
+    looked_at = worktrees.clean(repository, dry_run=dry_run)
+    if json:
+        answers = [
+            {"path": str(each.worktree.path), "branch": each.worktree.branch, "goes": each.goes, "reason": each.reason}
+            for each in looked_at
+        ]
+        console.answer_json(answers)
+        return
+    if not looked_at:
+        console.unchanged("No worktrees of git scopecraft's here")
+    for each in looked_at:
+        tell = console.changed if each.goes and not dry_run else console.unchanged
+        word = ("Would remove" if dry_run else "Removed") if each.goes else "Keeps"
+        tell(f"{word} {output.short(each.worktree.path)}: {each.reason}")
+
+
+def _task(name: str, repository: Repository) -> Task:
+    """The task's file if it has one, as an agent may work on what is just a name."""
+    try:
+        return tasks.find(name, repository.main_worktree)
+    except TaskNotFoundError:
+        return tasks.bare(name.removeprefix(_prefix(repository)))
+
+
+def _prefix(repository: Repository) -> str:
+    return context.settings_of(repository).worktree.prefix
+
+
+def _count_changes(repository: Repository, worktree: Worktree) -> int | None:
+    try:
+        return len(worktrees.changes(repository, worktree.path))
+    except ScopecraftError:
+        return None
+
+
+def _row(entry: Entry) -> tuple[str, ...]:
+    worktree, session, changes = entry
+    counted = "?" if changes is None else str(changes) if changes else "clean"
+    base = (worktree.base_commit or "-")[:10]
+    who = "main" if worktree.main else "" if worktree.ours else "not ours"
+    return (
+        output.short(worktree.path),
+        worktree.branch or f"({worktree.head[:10]})",
+        session.id if session else "-",
+        counted if worktree.path.is_dir() else "gone",
+        base,
+        who,
+    )
+
+
+def _as_json(entry: Entry) -> dict[str, Any]:
+    worktree, session, changes = entry
+    return {
+        "path": str(worktree.path),
+        "branch": worktree.branch,
+        "head": worktree.head,
+        "main": worktree.main,
+        "ours": worktree.ours,
+        "base_commit": worktree.base_commit,
+        "locked": worktree.locked,
+        "task": session.task if session else None,
+        "session": session.id if session else None,
+        "changes": changes,
+    }
