@@ -136,7 +136,12 @@ def draft(order: Order, cwd: Path) -> Draft:
     settings = config.load(repository.configured("scopecraft"), _flags(order))
     task = _task(order, repository.main_worktree)
     plan = worktrees.resolve(
-        repository, task.id, tasks.suffix(task), settings.worktree, branch=order.branch, base=order.base
+        repository,
+        tasks.environment_id(task),
+        tasks.suffix(task),
+        settings.worktree,
+        branch=order.branch,
+        base=order.base,
     )
     task = tasks.from_worktree(task, repository.main_worktree, plan.path)
     prompt = _prompt(order, task, repository.main_worktree)
@@ -202,11 +207,12 @@ def _waits_for_others(storage: Storage, session: Session) -> bool:
     if session.status is not SessionStatus.QUEUED or session.mode is not Mode.AUTONOMOUS:
         return False
     queue = session_queue.snapshot()
+    if session.id not in queue.waiting:
+        return False
     limit = sessions.request(session).settings.max_running
-    if queue.held or len(queue.running) >= limit or (session_queue.position(session.id) or 1) > limit:
+    if queue.held or len(queue.running) + queue.waiting.index(session.id) >= limit:
         return True
-    others = (storage.load(other) for other in queue.running)
-    return any(other.worktree == session.worktree for other in others)
+    return any(storage.load(other).worktree == session.worktree for other in queue.running)
 
 
 def _agent_settings(order: Order, settings: Settings, agent: str) -> AgentSettings:
@@ -246,5 +252,4 @@ def _prompt(order: Order, task: Task, main_worktree: Path) -> Prompt:
         )
     if order.command and not (order.prompt or task.path):
         return Prompt(text="")  # the command knows by itself what to do
-    overview = tasks.find(task.parent, main_worktree) if task.parent else None
-    return prompts.build(task, overview=overview, extra=order.prompt, mode=order.mode)
+    return prompts.build(task, overview=tasks.overview(task), extra=order.prompt, mode=order.mode)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import typer
 
 from scopecraft_git import console
 from scopecraft_git.errors import FAILED, InvalidPairError
@@ -15,6 +14,31 @@ from scopecraft_git.models import Mode, Session, SessionStatus
 
 if TYPE_CHECKING:
     from scopecraft_git.submission import Draft, Order
+    from scopecraft_git.worktrees import Plan
+
+
+RECENT = 10
+
+
+def list_sessions(*, everything: bool = False, as_json: bool = False) -> None:
+    """`list`, for which the parser of the command line need not be loaded."""
+    from scopecraft_git.cli import context
+
+    newest = None if everything else RECENT
+    found = list(context.storage().sessions(newest=newest, onerror=lambda problem: console.warning(problem.message)))
+    if as_json:
+        console.answer_json([as_document(session, full=True) for session in found])
+    elif found:
+        console.answer_table(("SESSION", "TASK", "STATUS", "WHERE", "AGE", "LAST MESSAGE"), map(_row, found))
+    else:
+        console.unchanged("No sessions yet")
+        console.hint("To start one, run git scopecraft run TASK")
+
+
+def _row(session: Session) -> tuple[str, ...]:
+    where = session.executor if session.mode is Mode.AUTONOMOUS else f"{session.executor}, dispatch"
+    since = age(session.ended_at or session.started_at or session.created_at)
+    return (session.id, session.task, session.status, where, since, console.safe_line(session.last_message or "", 60))
 
 
 def pairs(texts: Sequence[str]) -> dict[str, str]:
@@ -35,7 +59,8 @@ def start(order: Order, *, follow: bool, dry_run: bool, as_json: bool) -> None:
         return
     session = submission.submit(drafted)
     if not as_json:
-        _tell_worktree(drafted)
+        tell_worktree(drafted.plan)
+        _warn_of_freedom(drafted)
     session = submission.await_start(plugins.storage(drafted.settings.storage), session)
     if as_json:
         console.answer_json(as_document(session))
@@ -61,7 +86,7 @@ def exit_as(session: Session) -> None:
     from scopecraft_git.cli import context
 
     if context.storage().load(session.id).status is not SessionStatus.COMPLETED:
-        raise typer.Exit(FAILED)
+        sys.exit(FAILED)
 
 
 def age(time: datetime | None) -> str:
@@ -80,13 +105,15 @@ def short(path: Path) -> str:
     return f"~/{path.relative_to(Path.home())}" if path.is_relative_to(Path.home()) else str(path)
 
 
-def _tell_worktree(drafted: Draft) -> None:
-    plan = drafted.plan
+def tell_worktree(plan: Plan) -> None:
     if plan.creates_worktree:
         origin = f"{plan.branch} from {plan.base}" if plan.creates_branch else plan.branch
         console.changed(f"Created worktree @ {short(plan.path)} ({origin})")
     else:
         console.unchanged(f"Worktree @ {short(plan.path)} ({plan.branch})")
+
+
+def _warn_of_freedom(drafted: Draft) -> None:
     if not drafted.executor.isolated and drafted.order.mode is Mode.AUTONOMOUS:
         console.warning(f"{drafted.executor.name} has no isolation: the agent can do whatever this user can")
 

@@ -14,7 +14,6 @@ from scopecraft_git.cli import complete, context, output
 from scopecraft_git.errors import FAILED, SessionEndedError
 from scopecraft_git.models import Mode, Session, SessionStatus
 
-RECENT = 10
 LOOKS_AGAIN = 0.05
 
 Selector = Annotated[
@@ -32,17 +31,7 @@ def list_(
     json: Json = False,
 ) -> None:
     """List sessions, those that live and the newest that ended."""
-    storage = context.storage()
-    found = list(
-        storage.sessions(newest=None if all_ else RECENT, onerror=lambda problem: console.warning(problem.message))
-    )
-    if json:
-        console.answer_json([output.as_document(session, full=True) for session in found])
-    elif found:
-        console.answer_table(("SESSION", "TASK", "STATUS", "WHERE", "AGE", "LAST MESSAGE"), map(_row, found))
-    else:
-        console.unchanged("No sessions yet")
-        console.hint("To start one, run git scopecraft run TASK")
+    output.list_sessions(everything=all_, as_json=json)
 
 
 def show(session: Selector, json: Json = False) -> None:
@@ -101,15 +90,9 @@ def diff(session: Selector) -> None:
     console.answer(worktrees.diff(Repository(found.repository), found.worktree, found.base_commit).rstrip("\n"))
 
 
-def _row(session: Session) -> tuple[str, ...]:
-    where = session.executor if session.mode is Mode.AUTONOMOUS else f"{session.executor}, dispatch"
-    since = output.age(session.ended_at or session.started_at or session.created_at)
-    return (session.id, session.task, session.status, where, since, console.safe_line(session.last_message or "", 60))
-
-
 def _shown(name: str, value: object) -> list[str]:
     match name, value:
-        case _, None | [] | {}:
+        case _, None | []:
             return ["-"]
         case "tools_used", list(tools):
             return [f"{tool['name']} × {tool['count']}" + _errors(tool["errors"]) for tool in tools]
