@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import pytest
 
-REAL_HOME = Path.home()
+from tests import machine
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--require-everything", action="store_true", help="fail where Docker, tmux or the Claude Code CLI is missing"
+    )
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A test that needs what this machine lacks is skipped and says why, or fails where everything is required."""
+    for need in ("docker", "tmux", "claude"):
+        if item.get_closest_marker(need) and (missing := machine.missing(need)):
+            if item.config.getoption("--require-everything"):
+                pytest.fail(missing, pytrace=False)
+            pytest.skip(missing)
 
 
 class Result(NamedTuple):
@@ -43,11 +60,28 @@ def _own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """SCOPECRAFT_HOME of this test, with its folders."""
+def home() -> Iterator[Path]:
+    """SCOPECRAFT_HOME of this test, with its folders. A supervisor that a test started ends with it."""
     from scopecraft_git import paths
 
-    return paths.ensure_home()
+    yield paths.ensure_home()
+    end_supervisor()
+
+
+def end_supervisor() -> None:
+    """Kill it, if there is one."""
+    from scopecraft_git import paths
+
+    try:
+        lock = (paths.supervisor() / "lock").open("r+")
+    except FileNotFoundError:
+        return
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.kill(int(lock.read()), signal.SIGKILL)
+            fcntl.flock(lock, fcntl.LOCK_EX)  # given up when it has died
 
 
 @pytest.fixture
