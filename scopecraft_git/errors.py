@@ -46,7 +46,7 @@ def _did_you_mean(near: Sequence[str]) -> str:
 # Home and configuration
 
 
-class HomeNotWritableError(ScopecraftError):
+class HomeNotWritableError(RefusedError):
     def __init__(self, home: Path, reason: str) -> None:
         super().__init__(
             f"Sessions are kept in {home}, which cannot be written ({reason})",
@@ -70,7 +70,7 @@ class NewerFormatError(RefusedError):
         )
 
 
-class InvalidSettingError(UsageError):
+class InvalidSettingError(RefusedError):
     def __init__(self, key: str, origin: str, reason: str) -> None:
         super().__init__(
             f"The setting {key} from {origin} is not valid: {reason}",
@@ -78,7 +78,7 @@ class InvalidSettingError(UsageError):
         )
 
 
-class UnknownSettingError(UsageError):
+class UnknownSettingError(RefusedError):
     def __init__(self, key: str, origin: str, near: Sequence[str] = ()) -> None:
         super().__init__(
             f"There is no setting {key} ({origin}){_did_you_mean(near)}",
@@ -86,7 +86,7 @@ class UnknownSettingError(UsageError):
         )
 
 
-class UnreadableConfigError(UsageError):
+class UnreadableConfigError(RefusedError):
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(
             f"{path} cannot be read: {reason}",
@@ -338,7 +338,7 @@ class ReplacedGitLinkError(RefusedError):
         super().__init__(
             f"{path}/.git does not lead to this repository any more",
             f"Set it aside and make it anew: mv '{path}/.git' '{path}.git-replaced'; "
-            f"git -C '{main}' worktree repair '{path}'",
+            f"git -C '{main}' worktree repair",
         )
 
 

@@ -20,7 +20,6 @@ from scopecraft_git.errors import (
 )
 from scopecraft_git.models import Worktree
 from scopecraft_git.repository import Repository
-from scopecraft_git.worktrees.inventory import at
 
 _HALF_DONE = {
     "rebase-merge": "rebase",
@@ -37,12 +36,10 @@ _INITIALIZING = "initializing"
 """The reason under which git locks a worktree while it makes it."""
 
 
-def guard(repository: Repository, worktree: Worktree, settings: WorktreeSettings | None = None) -> Worktree:
-    """The worktree as it is now. Raises what forbids a session there; called again right before one starts."""
-    refs = repository.refs()
-    now = at(repository, worktree.path)
-    refuse_unfit(repository, now, repository.protected(refs, settings.base if settings else _configured(repository)))
-    return now
+def guard(repository: Repository, worktree: Worktree, settings: WorktreeSettings | None = None) -> None:
+    """Raise what forbids a session in `worktree`, as `at` has just read it; asked again right before one starts."""
+    base = settings.base if settings else repository.config.get("scopecraft.worktree.base")
+    refuse_unfit(repository, worktree, repository.protected(repository.refs(), base))
 
 
 def refuse_unfit(repository: Repository, worktree: Worktree, protected: Collection[str]) -> None:
@@ -98,7 +95,3 @@ def _half_done(git_dir: Path) -> str | None:
         if (git_dir / name).exists():
             return "am" if (git_dir / name / "applying").exists() else operation
     return None
-
-
-def _configured(repository: Repository) -> str | None:
-    return repository.config.get("scopecraft.worktree.base")

@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from scopecraft_git.errors import AmbiguousWorktreeError, WorktreeNotFoundError
+from scopecraft_git.errors import AmbiguousWorktreeError, GitFailedError, WorktreeNotFoundError
 from scopecraft_git.models import Model, Worktree
 from scopecraft_git.repository import Repository
 
@@ -28,7 +28,13 @@ class Marker(Model):
 
 def listing(repository: Repository) -> list[Worktree]:
     """Every worktree as git counts them, the main one first."""
-    printed = repository.git("worktree", "list", "--porcelain", "-z")
+    command = ("worktree", "list", "--porcelain", "-z")
+    try:
+        printed = repository.git(*command)
+    except GitFailedError:
+        # git stumbles over a worktree that another command is just making.
+        with repository.lock():
+            printed = repository.git(*command)
     git_dirs = repository.linked()
     main, *others = (dict(_fields(block)) for block in printed.split("\0\0") if block)
     return [

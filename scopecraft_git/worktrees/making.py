@@ -64,7 +64,8 @@ def _made_or_found(repository: Repository, plan: Plan, undo: contextlib.ExitStac
             plan = again
     if plan.creates_worktree:
         return _make_or_nothing(repository, plan, undo)
-    worktree = guard(repository, at(repository, plan.path), plan.request.settings)
+    worktree = at(repository, plan.path)
+    guard(repository, worktree, plan.request.settings)
     _remember(repository, plan.path)
     return worktree
 

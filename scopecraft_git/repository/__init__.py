@@ -8,110 +8,44 @@ git is told where everything is instead of asking the worktree.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import re
 import subprocess
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING
 
 from scopecraft_git import paths
 from scopecraft_git.errors import (
     BareRepositoryError,
     GitFailedError,
-    LockTimeoutError,
     NoDefaultBranchError,
     NotARepositoryError,
     UnbornRepositoryError,
     UnknownRefError,
 )
 from scopecraft_git.models import Commit
+from scopecraft_git.repository.locking import TIMEOUT as LOCK_TIMEOUT
+from scopecraft_git.repository.locking import Lock
+from scopecraft_git.repository.process import (
+    CHECKOUT_TIMEOUT,
+    HARDENED,
+    TIMEOUT,
+    answer,
+    read_config,
+    reason,
+    run_git,
+    scrubbed_environment,
+)
+from scopecraft_git.repository.refs import Refs
 
 if TYPE_CHECKING:
     from git import Git
 
-TIMEOUT = 120.0
-CHECKOUT_TIMEOUT = 600.0
-LOCK_TIMEOUT = 300.0
-HARDENED = (
-    "-c", "core.fsmonitor=false",
-    "-c", "core.hooksPath=/dev/null",
-    "-c", "diff.ignoreSubmodules=all",
-    "-c", "submodule.recurse=false",
-    "-c", "log.showSignature=false",
-    "-c", "gc.auto=0",
-)  # fmt: skip
-OFFLINE = ("-c", "protocol.allow=never")
-"""Nothing is fetched on the way: what is missing from a partial clone stays missing."""
-WHERE_CONFIG_IS = ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM")
-"""Only a user sets these; git hands them to no hook."""
-
-
-def scrubbed_environment(**more: str) -> dict[str, str]:
-    """This process's environment without anything that tells git where to work or what to run."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name in WHERE_CONFIG_IS}
-    return kept | {
-        "LC_ALL": "C",
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_OPTIONAL_LOCKS": "0",
-        "GIT_NO_REPLACE_OBJECTS": "1",
-        "GIT_EDITOR": "true",
-    } | more  # fmt: skip
-
-
-def run_git(
-    *arguments: str,
-    cwd: Path | None = None,
-    environment: Mapping[str, str] | None = None,
-    stdin: bytes | BinaryIO | None = None,
-    timeout: float = TIMEOUT,
-    options: Sequence[str] = HARDENED + OFFLINE,
-) -> subprocess.CompletedProcess[bytes]:
-    """Run git hardened; the caller looks at the exit code. Times out as a `GitFailedError`."""
-    try:
-        return subprocess.run(
-            ["git", *options, *arguments],
-            cwd=cwd,
-            env=scrubbed_environment(**(environment or {})),
-            **_input(stdin),
-            capture_output=True,
-            timeout=timeout,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise GitFailedError(arguments[0], f"no answer within {timeout:.0f} s") from None
-    except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
-        raise GitFailedError(arguments[0], f"{error.filename}: {error.strerror}") from None
-
-
-def _input(stdin: bytes | BinaryIO | None) -> dict[str, Any]:
-    if isinstance(stdin, bytes):
-        return {"input": stdin}
-    return {"stdin": stdin or subprocess.DEVNULL}
-
-
-class Refs(NamedTuple):
-    """Branches as they stood at one moment."""
-
-    heads: dict[str, str]
-    """Commit by branch."""
-    remotes: dict[str, str]
-    """Commit by remote branch, such as `origin/main`."""
-    remote_heads: list[str]
-    """What the remotes call their default branch, `origin` first."""
-
-    def on_remotes(self, branch: str) -> list[str]:
-        """Remote branches of this name, `origin`'s first."""
-        found = [name for name in self.remotes if name.partition("/")[2] == branch]
-        return sorted(found, key=lambda name: not name.startswith("origin/"))
-
-    def known(self) -> set[str]:
-        """Short names of branches, here and on remotes."""
-        return {*self.heads, *(name.partition("/")[2] for name in self.remotes)}
+__all__ = ["HARDENED", "Refs", "Repository", "run_git", "scrubbed_environment"]
 
 
 class Repository:
@@ -119,6 +53,7 @@ class Repository:
 
     def __init__(self, common_dir: Path) -> None:
         self.common_dir = common_dir
+        self._lock = Lock(common_dir / "scopecraft.lock")
 
     @classmethod
     def discover(cls, start: Path) -> Repository:
@@ -136,7 +71,7 @@ class Repository:
         if b"not a git repository" in found.stderr:
             raise NotARepositoryError(start)
         if found.returncode:
-            raise GitFailedError("rev-parse", _reason(found))
+            raise GitFailedError("rev-parse", reason(found))
         return cls(Path(os.fsdecode(found.stdout.removesuffix(b"\n"))))
 
     @classmethod
@@ -158,11 +93,13 @@ class Repository:
         part.replace(record)
 
     def forget(self, worktree: Path) -> None:
-        paths.worktree_record(worktree).unlink(missing_ok=True)
+        """Undo `remember`. A record that stays behind does no harm: it is checked when it is read."""
+        with contextlib.suppress(OSError):
+            paths.worktree_record(worktree).unlink()
 
     def git(self, *arguments: str, stdin: bytes | None = None, timeout: float = TIMEOUT) -> str:
         """What git prints, run on the repository itself and no worktree of it. Raises `GitFailedError`."""
-        return _answer(arguments, self.try_git(*arguments, stdin=stdin, timeout=timeout))
+        return answer(arguments, self.try_git(*arguments, stdin=stdin, timeout=timeout))
 
     def try_git(
         self, *arguments: str, stdin: bytes | None = None, timeout: float = TIMEOUT
@@ -192,7 +129,7 @@ class Repository:
         }
         surroundings = located | self._without_filters(git_dir) | dict(environment or {})
         done = run_git(*arguments, cwd=worktree, environment=surroundings, stdin=stdin, timeout=timeout)
-        return _answer(arguments, done)
+        return answer(arguments, done)
 
     def add_worktree(self, path: Path, branch: str) -> None:
         """Check `branch` out at `path`. The one call in which what the user configured may run: filters, lazy fetches.
@@ -201,7 +138,7 @@ class Repository:
         """
         command = (f"--git-dir={self.common_dir}", "worktree", "add", "--quiet", "--", str(path), branch)
         done = run_git(*command, cwd=self.common_dir, timeout=CHECKOUT_TIMEOUT, options=HARDENED)
-        _answer(("worktree",), done)
+        answer(("worktree",), done)
 
     def linked(self) -> dict[Path, Path]:
         """The private directory (`.git/worktrees/<name>`) of each linked worktree, by the worktree's path."""
@@ -233,7 +170,7 @@ class Repository:
     @cached_property
     def config(self) -> Mapping[str, str]:
         """Every entry of git's configuration, keys as git prints them; the last one wins. Read once."""
-        return _read_config(self.common_dir)
+        return read_config(self.common_dir)
 
     def configured(self, section: str) -> dict[str, str]:
         """`git config` entries of one section."""
@@ -243,7 +180,7 @@ class Repository:
         """Environment in which every filter that is configured does nothing."""
         entries = dict(self.config)
         if (git_dir / "config.worktree").exists():
-            entries |= _read_config(git_dir)
+            entries |= read_config(git_dir)
         drivers = {key.removeprefix("filter.").rpartition(".")[0] for key in entries if key.startswith("filter.")}
         nothing = {"clean": "", "smudge": "", "process": "", "required": "false"}
         pairs = [(f"filter.{driver}.{key}", value) for driver in sorted(drivers) for key, value in nothing.items()]
@@ -302,25 +239,9 @@ class Repository:
             raise UnknownRefError(ref)
         return found.stdout.decode().strip()
 
-    @contextlib.contextmanager
-    def lock(self, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
-        """One command at a time makes or removes worktrees here: git itself fails when several do. Not re-entrant."""
-        path = self.common_dir / "scopecraft.lock"
-        try:
-            file = path.open("a")
-        except OSError as error:
-            raise GitFailedError("worktree", f"{path}: {error.strerror}") from None
-        with file:
-            deadline = time.monotonic() + timeout
-            while True:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        raise LockTimeoutError(path, timeout) from None
-                    time.sleep(0.005)
-            yield
+    def lock(self, timeout: float = LOCK_TIMEOUT) -> AbstractContextManager[None]:
+        """Held while worktrees are made or removed. A thread that holds it by this object may take it again."""
+        return self._lock.held(timeout)
 
     def commits(self, base: str, tip: str) -> list[Commit]:
         """What `tip` has beyond `base`, newest first."""
@@ -348,27 +269,6 @@ class Repository:
         }
         runner.update_environment(**inherited, **kept, **located)
         return runner
-
-
-def _read_config(git_dir: Path) -> dict[str, str]:
-    """Not hardened: what is hardened would be read back. Whoever called with `git -c` is heard."""
-    given = {name: value for name, value in os.environ.items() if name.startswith("GIT_CONFIG_")}
-    command = (f"--git-dir={git_dir}", "config", "--list", "-z")
-    printed = _answer(("config",), run_git(*command, cwd=git_dir, environment=given, options=()))
-    entries = (entry.partition("\n") for entry in printed.split("\0")[:-1])
-    return {key: value if newline else "true" for key, newline, value in entries}
-
-
-def _answer(arguments: Sequence[str], done: subprocess.CompletedProcess[bytes]) -> str:
-    if done.returncode:
-        raise GitFailedError(arguments[0], _reason(done))
-    return os.fsdecode(done.stdout)
-
-
-def _reason(done: subprocess.CompletedProcess[bytes]) -> str:
-    """Git's last words, without its own prefix."""
-    lines = os.fsdecode(done.stderr or done.stdout).strip().splitlines() or [f"exit code {done.returncode}"]
-    return lines[-1].removeprefix("fatal: ").removeprefix("error: ")
 
 
 def _commit(sha: str, author: str, subject: str, stat: str) -> Commit:
