@@ -7,6 +7,7 @@ n is the number of tool results seen so far. A request without tools is a side q
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
 import uuid
@@ -41,6 +42,15 @@ def bash(command: str, text: str = "") -> Step:
     return Step(text, "Bash", {"command": command, "description": "a step"})
 
 
+class _Listener(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A CLI that is stopped leaves in the middle of an answer."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class ModelServer:
     """Listens on a free port from its making until `close`. `story` may be replaced at any time."""
 
@@ -53,8 +63,7 @@ class ModelServer:
         class Handler(_Handler):
             model = server
 
-        self._http = ThreadingHTTPServer((host, 0), Handler)
-        self._http.daemon_threads = True
+        self._http = _Listener((host, 0), Handler)
         self.port: int = self._http.server_address[1]
         threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True).start()
 

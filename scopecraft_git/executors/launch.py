@@ -83,12 +83,18 @@ def share_terminal(argv: list[str], cwd: str, environment: dict[str, str]) -> No
         for number in LEFT_TO_THE_AGENT:
             signal.signal(number, signal.SIG_DFL)
         become(argv, cwd, environment)
-    # Closing the window tells this process alone, the leader of the terminal's session.
-    signal.signal(signal.SIGHUP, lambda *_: os.killpg(agent, signal.SIGHUP))
+    closed: list[int] = []
+
+    def close(number: int, _frame: object) -> None:
+        """The window's end is told to this process alone, the leader of the terminal's session."""
+        closed.append(number)
+        signal_group(agent, number)
+
+    signal.signal(signal.SIGHUP, close)
     write("process.json", {"parent": os.getpid(), "group": agent})
     status = await_end(agent)
     end_output()
-    record(status)
+    record(closed[0] if closed else status, closed=bool(closed))
 
 
 def await_end(agent: int) -> int:
@@ -98,7 +104,14 @@ def await_end(agent: int) -> int:
         if not os.WIFSTOPPED(status):
             return status
         if not os.path.exists("paused"):  # noqa: PTH110
-            os.killpg(agent, signal.SIGCONT)
+            signal_group(agent, signal.SIGCONT)
+
+
+def signal_group(group: int, number: int) -> None:
+    try:
+        os.killpg(group, number)
+    except ProcessLookupError:
+        return
 
 
 def end_output() -> None:
@@ -108,9 +121,10 @@ def end_output() -> None:
         return  # the window was closed
 
 
-def record(status: int) -> None:
+def record(status: int, *, closed: bool = False) -> None:
+    """What a closed window makes an agent return is anything; it counts as ended by the hang-up."""
     code = os.waitstatus_to_exitcode(status)
-    write("exit.json", {"code": code if code >= 0 else 128 - code})
+    write("exit.json", {"code": code if code >= 0 else 128 - code, "closed": closed})
 
 
 def close_once(descriptor: int) -> None:

@@ -115,7 +115,7 @@ class TmuxExecution(LaunchedExecution):
         if (ended := self._read("exit.json")) is not None:
             if ended["code"]:
                 self._keep_last_words()
-            return Exit(ended["code"])
+            return Exit(ended["code"], "its window was closed" if ended["closed"] else "")
         pane = self._pane()
         return None if pane and not pane.dead else self._end_unseen(pane)
 
@@ -142,7 +142,8 @@ class TmuxExecution(LaunchedExecution):
     def release(self) -> None:
         """A window whose agent failed stays for the human to read, until the task's next session."""
         pane = self._pane()
-        if pane and self._read("exit.json") == {"code": 0}:
+        ended = self._read("exit.json")
+        if pane and ended and ended["code"] == 0:
             self._server.try_run(["kill-window", "-t", pane.window])
 
     # Starting

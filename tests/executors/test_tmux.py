@@ -1,0 +1,251 @@
+"""What is particular to tmux. The real agent's sessions are in test_tmux_claude.py."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from signal import Signals
+from typing import Any
+
+import pytest
+
+from scopecraft_git.errors import AgentMissingError, StartFailedError, TmuxMissingError, WindowGoneError
+from scopecraft_git.models import Mode
+from scopecraft_git.protocols import ExecRequest
+from tests.executors.contract import DEADLINE, Bench, plain, read_until, until
+
+pytestmark = [pytest.mark.tmux, pytest.mark.parametrize("bench", ["tmux"], indirect=True)]
+
+Tmux = Callable[..., list[str]]
+WAITS = "echo ready; read line"
+
+
+@pytest.fixture
+def tmux(bench: Bench) -> Tmux:
+    """`tmux(*arguments)`: what the test's own server prints, line by line."""
+
+    def run(*arguments: str) -> list[str]:
+        command = ["tmux", "-u", "-L", bench.settings.tmux.socket, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
+
+    return run
+
+
+def dispatch(bench: Bench, script: str, **more: Any) -> ExecRequest:
+    return bench.request(script, mode=Mode.DISPATCH, **more)
+
+
+def ready(bench: Bench, script: str = WAITS, **more: Any) -> ExecRequest:
+    """A session whose agent has said so."""
+    request = dispatch(bench, script, **more)
+    read_until(bench.start(request).stream(0), "ready\n")
+    return request
+
+
+def test_a_window_in_the_worktree(bench: Bench, tmux: Tmux) -> None:
+    ready(bench)
+    where = "#{session_name}|#{window_name}|#{pane_current_path}|#{pane_start_path}"
+    assert tmux("list-panes", "-a", "-F", where) == [
+        f"scopecraft|implement-auth-05A-dispatch|{bench.worktree}|{bench.worktree}"
+    ]
+
+
+def test_a_second_session_opens_behind_the_first(bench: Bench, tmux: Tmux) -> None:
+    ready(bench)
+    ready(bench, task="fix-it-05B")
+    windows = tmux("list-windows", "-a", "-F", "#{window_name} #{window_active}")
+    assert windows == ["implement-auth-05A-dispatch 1", "fix-it-05B-dispatch 0"]
+
+
+def test_names_run_nothing(bench: Bench, tmux: Tmux, git: Any) -> None:
+    marker = bench.repo.parent / "ran"
+    worktree = bench.repo.parent / "odd #(touch ran) #{pid} %H $(touch ran) 'ü';"
+    git(bench.repo, "worktree", "add", "-q", "-b", "feature/odd", str(worktree))
+    name = f"odd.task:#(touch {marker})$(touch {marker});"
+    ready(bench, "echo ready; pwd >out; read line", task=name, worktree=worktree)
+    until((worktree / "out").exists)
+    until(lambda: (worktree / "out").read_text() == f"{worktree}\n")
+    assert tmux("list-windows", "-a", "-F", "#{window_name}") == [f"{name}-dispatch"]
+    assert not marker.exists()
+
+
+def test_a_folder_of_odd_letters_gets_the_output(bench: Bench) -> None:
+    folder = bench.repo.parent / "sessions %H #(touch ran) 'ü'"
+    folder.mkdir()
+    request = ready(bench, directory=folder)
+    assert (request.directory / "stream.log").read_bytes().startswith(b"ready")
+
+
+def test_a_git_hooks_variables_reach_no_pane(bench: Bench, tmux: Tmux, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_DIR", "/nowhere")
+    monkeypatch.setenv("GIT_INDEX_FILE", "/nowhere/index")
+    request = dispatch(bench, "env | grep ^GIT_; echo ready; read line")
+    assert "GIT_" not in read_until(bench.start(request).stream(0), "ready\n")
+    assert not [line for line in tmux("show-environment", "-g") if line.startswith("GIT_")]
+
+
+def test_the_terminal_is_tmuxs_own(bench: Bench, tmux: Tmux, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "users-own")
+    monkeypatch.setenv("TMUX_PANE", "%99")
+    monkeypatch.setenv("OF_THE_SHELL", "yes")
+    request = dispatch(bench, 'echo "$TERM|$TMUX_PANE|$OF_THE_SHELL|"; echo ready; read line')
+    seen = read_until(bench.start(request).stream(0), "ready\n")
+    (pane,) = tmux("list-panes", "-a", "-F", "#{pane_id}")
+    term = tmux("show-options", "-gv", "default-terminal")[0]
+    assert f"{term}|{pane}|yes|\n" in seen
+
+
+def test_what_a_failed_agent_showed_stays_to_be_read(bench: Bench, tmux: Tmux) -> None:
+    request = dispatch(bench, "echo some words; echo last words >&2; exit 3")
+    execution = bench.start(request)
+    ended = execution.wait(DEADLINE)
+    assert ended is not None
+    assert ended.code == 3
+    assert (request.directory / "stderr.log").read_text() == "some words\nlast words\n"
+    execution.release()
+    assert tmux("list-panes", "-a", "-F", "#{pane_dead}") == ["1"]
+    ready(bench)
+    assert tmux("list-panes", "-a", "-F", "#{pane_dead}") == ["0"]
+
+
+def test_the_window_of_another_task_is_left_alone(bench: Bench, tmux: Tmux) -> None:
+    bench.start(dispatch(bench, "exit 3", task="fix-it-05B")).wait(DEADLINE)
+    until(lambda: tmux("list-panes", "-a", "-F", "#{pane_dead}") == ["1"])
+    ready(bench)
+    assert sorted(tmux("list-panes", "-a", "-F", "#{pane_dead}")) == ["0", "1"]
+
+
+def test_success_closes_the_window(bench: Bench, tmux: Tmux) -> None:
+    execution = bench.start(dispatch(bench, "exit 0"))
+    execution.wait(DEADLINE)
+    execution.release()
+    assert tmux("list-panes", "-a", "-F", "#{pane_id}") == []
+    assert execution.wait(DEADLINE) == (0, "", False)
+
+
+@pytest.mark.parametrize("closing", ["kill-window", "kill-server"])
+def test_a_window_closed_by_hand_is_no_riddle(bench: Bench, tmux: Tmux, closing: str) -> None:
+    request = ready(bench)
+    tmux(closing)
+    found = bench.executor.find(request)
+    assert found is not None
+    ended = found.wait(DEADLINE)
+    assert ended is not None
+    assert ended == (128 + Signals.SIGHUP, "its window was closed", False)
+
+
+def test_a_launcher_killed_leaves_it_lost(bench: Bench, tmux: Tmux) -> None:
+    request = ready(bench)
+    (pid,) = tmux("list-panes", "-a", "-F", "#{pane_pid}")
+    os.kill(int(pid), Signals.SIGKILL)
+    found = bench.executor.find(request)
+    assert found is not None
+    ended = found.wait(DEADLINE)
+    assert ended is not None
+    assert ended.lost
+    assert "its launcher was killed" in ended.reason
+
+
+def test_an_agent_that_stops_itself_goes_on(bench: Bench) -> None:
+    execution = bench.start(dispatch(bench, "kill -STOP $$; exit 5"))
+    ended = execution.wait(DEADLINE)
+    assert ended is not None
+    assert ended.code == 5
+
+
+def test_what_it_started_in_groups_of_its_own_ends_with_it(bench: Bench) -> None:
+    ready(bench, "set -m; sleep 1000 & echo $! >pid; echo ready; wait")
+    child = int((bench.worktree / "pid").read_text())
+    bench.started[0].terminate(Signals.SIGKILL)
+    until(lambda: not Path(f"/proc/{child}").exists() or _state(child) == "Z")
+
+
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def test_pasted_text_runs_nothing(bench: Bench) -> None:
+    request = ready(bench, "printf '\\033[?2004h'; echo ready; cat >got")
+    text = "a 'quote' \"two\" `touch ran` $(touch ran) #(touch ran) #{pid}\nü \\ ;\n\n  last;"
+    hostile = text.replace("ü", "\x1b[201~\x03\x04\x1a\x1bü\x9b\x7f")
+    execution = bench.started[0]
+    execution.send(hostile.encode())
+    execution.close_input()  # hands on the end of the paste, which is no whole line
+    execution.close_input()
+    assert execution.wait(DEADLINE) is not None
+    got = (bench.worktree / "got").read_text().replace("\x1b[200~", "").replace("\x1b[201~", "")
+    assert got == text.replace("ü", "[201~ü") + "\n"
+    assert not list(bench.worktree.glob("ran*"))
+    assert not (request.directory / "paste").exists()
+
+
+def test_input_arrives_while_the_human_scrolls(bench: Bench, tmux: Tmux) -> None:
+    request = ready(bench, 'echo ready; read line; echo "got $line"; exit 0')
+    tmux("copy-mode", "-t", tmux("list-panes", "-a", "-F", "#{pane_id}")[0])
+    execution = bench.started[0]
+    execution.send(b"word")
+    execution.wait(DEADLINE)
+    until(lambda: "got word\n" in plain((request.directory / "stream.log").read_bytes()))
+
+
+def test_attaching_shows_the_window(bench: Bench, tmux: Tmux) -> None:
+    ready(bench)
+    request = ready(bench, task="fix-it-05B")
+    argv = bench.executor.attach(request)
+    human, terminal = pty.openpty()
+    client = subprocess.Popen(
+        argv,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        env={**os.environ, "TERM": "xterm"},
+        start_new_session=True,
+    )
+    try:
+        until(lambda: tmux("list-clients", "-F", "#{window_name}") == ["fix-it-05B-dispatch"])
+    finally:
+        client.kill()
+        client.wait()
+        os.close(human)
+        os.close(terminal)
+
+
+def test_attaching_from_within_switches(bench: Bench, tmux: Tmux, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = ready(bench)
+    (socket,) = tmux("display-message", "-p", "#{socket_path}")
+    monkeypatch.setenv("TMUX", f"{socket},1,0")
+    assert "switch-client" in bench.executor.attach(request)
+    monkeypatch.setenv("TMUX", "/elsewhere/default,1,0")
+    assert "attach-session" in bench.executor.attach(request)
+
+
+def test_there_is_nothing_to_attach_to_when_the_window_is_gone(bench: Bench, tmux: Tmux) -> None:
+    request = ready(bench)
+    tmux("kill-server")
+    with pytest.raises(WindowGoneError):
+        bench.executor.attach(request)
+
+
+def test_what_is_missing_is_said_before(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(AgentMissingError, match="no-such-agent"):
+        bench.executor.check(bench.settings, ["no-such-agent"])
+    bench.executor.check(bench.settings, ["sh"])
+    path = os.environ["PATH"]
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(TmuxMissingError):
+        bench.executor.check(bench.settings, ["sh"])
+    monkeypatch.setenv("PATH", path)
+
+
+def test_a_start_that_fails_leaves_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = dispatch(bench, "exit 0")
+    blocked = bench.repo.parent / "file"
+    blocked.write_text("")
+    monkeypatch.setenv("TMUX_TMPDIR", str(blocked))
+    with pytest.raises(StartFailedError):
+        bench.executor.start(request)
+    assert not (request.directory / "launch.json").exists()
+    assert bench.executor.find(request) is None
