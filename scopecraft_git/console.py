@@ -72,6 +72,11 @@ def failure(text: str) -> None:
     _narrate("✗", "31", text)
 
 
+def progress(text: str) -> None:
+    """A line of what something else says while it works."""
+    print(style(safe_text(text), "2", sys.stderr), file=sys.stderr, flush=True)
+
+
 def error(problem: ScopecraftError) -> None:
     failure(problem.message)
     hint(problem.hint)

@@ -4,6 +4,6 @@ One per SCOPECRAFT_HOME, started by the first command that needs it. It holds no
 any instant, the agents live on, and the next one carries on from what is stored.
 """
 
-from scopecraft_git.supervisor.doorbell import wake
+from scopecraft_git.supervisor.doorbell import process_id, wake
 
-__all__ = ["wake"]
+__all__ = ["process_id", "wake"]

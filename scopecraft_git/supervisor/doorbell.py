@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import TextIO
 
 from scopecraft_git import paths
+from scopecraft_git.storage import files
 
 WORK, FLUSH = b"w", b"f"
 SETTLES_WITHIN = 10.0
@@ -53,6 +54,12 @@ def _start() -> None:
             start_new_session=True,
         )
     process.returncode = 0  # it outlives this process, which never waits for it
+
+
+def process_id() -> int | None:
+    """The supervisor's process, if there is one. Starts nothing."""
+    lock = paths.supervisor() / "lock"
+    return int(lock.read_text()) if files.is_locked(lock) else None
 
 
 class Doorbell:
