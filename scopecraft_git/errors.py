@@ -694,3 +694,14 @@ class CredentialsUnreadableError(MissingError):
             f"The credential {variable} cannot be read from {path}: {reason}",
             f"Write it there, for this user alone: install -m 600 /dev/stdin {path}",
         )
+
+
+# The demo
+
+
+class DemoFailedError(ScopecraftError):
+    def __init__(self, step: str, reason: str) -> None:
+        super().__init__(
+            f"The demo stopped at '{step}': {reason}",
+            "Check what it needs: git scopecraft doctor; or look at what it left: git scopecraft demo --keep",
+        )

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TextIO
 
 from scopecraft_git import paths
@@ -56,9 +57,9 @@ def _start() -> None:
     process.returncode = 0  # it outlives this process, which never waits for it
 
 
-def process_id() -> int | None:
-    """The supervisor's process, if there is one. Starts nothing."""
-    lock = paths.supervisor() / "lock"
+def process_id(home: Path | None = None) -> int | None:
+    """The process that supervises this SCOPECRAFT_HOME or another, if there is one. Starts nothing."""
+    lock = (home / "supervisor" if home else paths.supervisor()) / "lock"
     return int(lock.read_text()) if files.is_locked(lock) else None
 
 
