@@ -67,6 +67,12 @@ class Monitor:
         """Something the supervisor did or saw, for the record. Callable from any thread."""
         self._store([(None, Notice(code=code, text=text, data=data))])
 
+    def change(self, **fields: Any) -> Session:
+        """Set fields of the record that no handler keeps. Callable from any thread."""
+        with self._lock:
+            self.session = self.session.model_copy(update=fields)
+            return self.session
+
     def _take(self, lines: Sequence[bytes]) -> tuple[list[Event], list[Verdict]]:
         found: list[tuple[int | None, Event]] = []
         for line in lines:
@@ -90,7 +96,7 @@ class Monitor:
             verdicts = [verdict for _, event in found for verdict in self._show(event)]
             self._summarise()
             if any(offset is not None for offset, _ in found):
-                self.session = self.session.model_copy(update={"last_activity": now})
+                self.change(last_activity=now)
             return verdicts
 
     def _show(self, event: Event) -> list[Verdict]:
@@ -110,5 +116,4 @@ class Monitor:
             return Verdict(Action.WARN, f"the handler {handler.name} was left out: it raised {error!r}")
 
     def _summarise(self) -> None:
-        summary = {name: value for handler in self._handlers for name, value in handler.summary().items()}
-        self.session = self.session.model_copy(update=summary)
+        self.change(**{name: value for handler in self._handlers for name, value in handler.summary().items()})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,6 +28,7 @@ def changes(folder: Path, ended: Callable[[], bool]) -> Iterator[None]:
     from watchdog.events import FileSystemEvent, FileSystemEventHandler
     from watchdog.observers import Observer
 
+    logging.getLogger("watchdog").addHandler(logging.NullHandler())  # it warns of its own stopping
     changed = threading.Event()
 
     class Waker(FileSystemEventHandler):

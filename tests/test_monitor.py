@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ STREAMS = Path(__file__).parent / "agents" / "streams" / "2.1.330"
 
 
 @pytest.fixture
-def storage(home: Path) -> Iterator[Storage]:
+def storage(home: Path) -> Storage:
     storage = plugins.storage("local")
     storage.create(samples.session())
     return storage

@@ -43,7 +43,7 @@ class Follower(threading.Thread):
         self._started = threading.Event()
         self._stopping = False
         self._ended_by_us = False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._saved = session
         self._saved_at = self._imported_at = 0.0
 
@@ -112,13 +112,13 @@ class Follower(threading.Thread):
 
     def _deliver_prompt(self, execution: Execution) -> None:
         session = self._monitor.session
-        prompt = sessions.prompt(session)
-        if session.prompt_delivered or not prompt:
+        if session.prompt_delivered:
             return
-        self._send_when_ready(execution, self._agent.message(prompt, session.mode))
+        if prompt := sessions.prompt(session):
+            self._send_when_ready(execution, self._agent.message(prompt, session.mode))
         if session.mode is Mode.AUTONOMOUS and not self._agent.keeps_input:
             execution.close_input()
-        self._update(prompt_delivered=True)
+        self._monitor.change(prompt_delivered=True)
         self.save()
 
     def _send_when_ready(self, execution: Execution, data: bytes) -> None:
@@ -197,17 +197,20 @@ class Follower(threading.Thread):
             text = f"{ref} is at {commit[:10]}" + (f": {note}" if note else "")
             self._monitor.notice("imported", text, ref=ref, commit=commit, note=note)
             if ref == branch:
-                self._update(imported_commit=commit)
+                self._monitor.change(imported_commit=commit)
         return True
 
     def _end(self, outcome: Outcome) -> None:
         """State first: the record, then the slot, then the worktree's lock."""
         self._monitor.notice("ended", outcome.reason, status=outcome.status, exit_code=outcome.exit_code)
-        self.save()
-        session = sessions.finish(self._storage, self._monitor.session, outcome)
+        with self._lock:
+            self.save()
+            session = sessions.finish(self._storage, self._monitor.session, outcome)
+            self._saved = self._monitor.change(**dict(session))
         session_queue.release(session.id)
-        repository = Repository(self._request.repository)
-        worktrees.unlock(repository, self._request.worktree, session.id)
+        worktrees.unlock(Repository(self._request.repository), self._request.worktree, session.id)
+        for asked in sessions.asked(session.id):
+            sessions.answered(session.id, asked.name)
 
     def _outcome(self, ended: Exit) -> Outcome:
         finished = self._monitor.finished
@@ -249,9 +252,7 @@ class Follower(threading.Thread):
 
     def _become(self, status: SessionStatus, **changes: Any) -> None:
         with self._lock:
+            self.save()  # the transition keeps what the record on disk says
             if self._monitor.session.status is not status or changes:
-                session = sessions.transition(self._storage, self._monitor.session, status, **changes)
-                self._monitor.session = self._saved = session
-
-    def _update(self, **changes: Any) -> None:
-        self._monitor.session = self._monitor.session.model_copy(update=changes)
+                sessions.transition(self._storage, self._monitor.session, status, **changes)
+                self._saved = self._monitor.change(status=status, **changes)
