@@ -60,12 +60,13 @@ def test_a_recording_becomes_numbered_events_and_a_record(storage: Storage) -> N
 @given(data=st.data())
 def test_a_restart_anywhere_loses_and_doubles_nothing(storage: Storage, data: st.DataObject) -> None:
     stream = (STREAMS / "permission.jsonl").read_bytes()
+    log = samples.session().path / "events.jsonl"
+    log.unlink(missing_ok=True)
     undisturbed = follow(storage)
     undisturbed.take_up()
     undisturbed.feed(stream)
     undisturbed.end()
     expected = stored(storage)
-    log = samples.session().path / "events.jsonl"
     log.unlink()
 
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=6)))
@@ -79,7 +80,6 @@ def test_a_restart_anywhere_loses_and_doubles_nothing(storage: Storage, data: st
     last.end()
     assert stored(storage) == expected
     assert last.session.tools_used == undisturbed.session.tools_used
-    log.unlink()
 
 
 def test_a_line_arrives_in_pieces_and_the_last_one_without_its_end(storage: Storage) -> None:
