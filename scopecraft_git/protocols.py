@@ -258,7 +258,7 @@ class Storage(Protocol):
     ) -> Session:
         """Compare and swap; raises `IllegalTransitionError` when the record's status is none of `expected`.
 
-        `changes` are fields of the record and go with it; the others keep what the record on disk says.
+        `changes` are fields of the record and go with it; the others keep what is on disk. Returns what then is.
         """
 
     def append(self, session_id: str, events: Iterable[LoggedEvent]) -> None:

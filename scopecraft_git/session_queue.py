@@ -153,7 +153,7 @@ def _healed(storage: Storage) -> tuple[Queue, dict[str, Session]]:
         if session_id in records:
             if records[session_id].status is not SessionStatus.QUEUED:
                 running.append(session_id)
-            elif session_id in (*queue.running, *queue.waiting) or not sessions.is_being_made(session_id):
+            else:
                 waiting.append(session_id)
         elif session_id in being_made:
             waiting.append(session_id)

@@ -100,14 +100,10 @@ def id_slug(name: str) -> str:
 
 
 def create(storage: Storage, session: Session, prompt: str, request: ExecRequest) -> None:
-    """Keep a new session: `prompt.md`, `request.json`, then the record. A failure leaves nothing behind."""
-    try:
-        files.replace(session.path / "prompt.md", prompt.encode(errors="surrogateescape"))
-        files.replace(session.path / "request.json", request.model_dump_json(indent=2).encode())
-        storage.create(session)
-    except BaseException:
-        discard(storage, session.id)
-        raise
+    """Keep a new session: `prompt.md`, `request.json`, then the record, with which it exists. In `reserved_id`."""
+    files.write(session.path / "prompt.md", prompt.encode(errors="surrogateescape"))
+    files.write(session.path / "request.json", request.model_dump_json(indent=2).encode())
+    storage.create(session)
 
 
 def discard(storage: Storage, session_id: str) -> None:
@@ -178,9 +174,8 @@ def resolve(storage: Storage, selector: str) -> Session:
     with contextlib.suppress(SessionNotFoundError):
         return storage.load(selector)
     ids = storage.ids()
-    slug = id_slug(selector)
-    named = [session_id for session_id in ids if _slug_of(session_id) == slug]
-    begun = [session_id for session_id in ids if session_id.startswith(selector)]
+    named = [session_id for session_id in ids if _slug_of(session_id) == selector]
+    begun = [session_id for session_id in ids if selector and session_id.startswith(selector)]
     if not named and len(begun) > 1:
         raise AmbiguousSessionError(selector, begun[:5])
     found = next(_existing(storage, named or begun), None) or _of_task(storage, ids, selector)
@@ -192,7 +187,8 @@ def resolve(storage: Storage, selector: str) -> Session:
 
 def _of_task(storage: Storage, ids: list[str], task: str) -> Session | None:
     """Ids end where tasks end: `auth-05A-…` may be of `implement-auth-05A`. Only a subtask's tell nothing."""
-    likely = (session_id for session_id in ids if task.endswith(f"-{_slug_of(session_id)}"))
+    slug = id_slug(task)
+    likely = (session_id for session_id in ids if f"-{slug}".endswith(f"-{_slug_of(session_id)}"))
     for session in itertools.chain(_existing(storage, likely), storage.sessions(newest=_SEARCHED)):
         if session.task == task:
             return session

@@ -13,8 +13,9 @@ from pathlib import Path
 from scopecraft_git import paths
 from scopecraft_git.errors import HomeFullError, HomeNotWritableError, LockTimeoutError
 
-LOCK_TIMEOUT = 30.0
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+LOCK_TIMEOUT = 60.0
+"""Longer than a busy disk takes: who holds a lock may be waiting for one."""
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO})
 
 
@@ -25,10 +26,22 @@ def replace(path: Path, data: bytes, *, durable: bool = True) -> None:
     """
     new = path.with_name(f".{path.name}.new")
     with writing():
-        _write(new, data, durable=durable)
+        write(new, data, durable=durable)
         new.rename(path)
         if durable:
             _sync_folder(path.parent)
+
+
+def write(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """For a file that nobody looks at yet. As durable as its folder, which the next `replace` there makes durable."""
+    with writing():
+        private = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(private, "wb", buffering=0) as file:
+            view = memoryview(data)
+            while view:
+                view = view[file.write(view) :]
+            if durable:
+                os.fsync(file.fileno())
 
 
 def append(path: Path, data: bytes) -> None:
@@ -102,16 +115,6 @@ def writing() -> Iterator[None]:
         if error.errno in _READ_ONLY:
             raise HomeNotWritableError(paths.home(), reason) from error
         raise
-
-
-def _write(path: Path, data: bytes, *, durable: bool) -> None:
-    private = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(private, "wb", buffering=0) as file:
-        view = memoryview(data)
-        while view:
-            view = view[file.write(view) :]
-        if durable:
-            os.fsync(file.fileno())
 
 
 def _sync_folder(path: Path) -> None:

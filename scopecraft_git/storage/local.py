@@ -105,9 +105,8 @@ class LocalStorage:
             if session.status not in expected:
                 raise IllegalTransitionError(session_id, session.status, status)
             fields = dict(session) | dict(changes or {}) | {"status": status}
-            updated = Session.model_validate(fields)
-            self._write(updated, kept=_kept(session_id))
-        return updated
+            self._write(Session.model_validate(fields), kept=_kept(session_id))
+            return self.load(session_id)
 
     def append(self, session_id: str, events: Iterable[LoggedEvent]) -> None:
         data = b"".join(json.dumps(event.as_json()).encode() + b"\n" for event in events)

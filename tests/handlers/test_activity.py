@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scopecraft_git.agents.claude import Claude
+from scopecraft_git.events import Event, Finished, Notice, Reasoning, Text, ToolCall, ToolResult, Usage
+from scopecraft_git.handlers.activity import LONGEST_MESSAGE, Activity, register_monitor_handlers
+from scopecraft_git.models import ToolUse
+from tests.samples import session
+
+STREAMS = Path(__file__).parent.parent / "agents" / "streams" / "2.1.330"
+
+
+def summary(*events: Event) -> dict[str, Any]:
+    handler = Activity()
+    assert [handler.handle(session(), event) for event in events] == [None] * len(events)
+    return dict(handler.summary())
+
+
+def test_a_session_that_said_nothing_yet() -> None:
+    assert summary() == {
+        "messages": 0,
+        "last_message": None,
+        "tools_used": (),
+        "cost_usd": None,
+        "agent_session_id": None,
+    }
+    assert session().model_copy(update=summary()) == session()
+
+
+def test_its_own_texts_are_its_messages() -> None:
+    events: list[Event] = [
+        Text(text="one"),
+        Text(text="two"),
+        Reasoning(text="hm"),
+        Text(text="sub", parent_id="t1"),
+        Text(text="\n"),
+    ]
+    found = summary(*events)
+    assert (found["messages"], found["last_message"]) == (2, "two")
+
+
+def test_a_very_long_message_is_cut() -> None:
+    kept = summary(Text(text="ü" * 100_000))["last_message"]
+    assert len(kept) == LONGEST_MESSAGE
+    assert kept.endswith("ü…")
+
+
+def test_tools_are_counted_with_their_errors() -> None:
+    events: list[Event] = [
+        ToolCall(id="1", name="Bash"),
+        ToolCall(id="2", name="Read", parent_id="1"),
+        ToolResult(id="2", text="no such file", is_error=True),
+        ToolResult(id="1", text="done"),
+        ToolCall(id="3", name="Bash"),
+        ToolResult(id="3", text="exit 1", is_error=True),
+        ToolResult(id="3", text="told again", is_error=True),
+        ToolResult(id="4", text="of no call", is_error=True),
+    ]
+    assert summary(*events)["tools_used"] == (
+        ToolUse(name="Bash", count=2, errors=1),
+        ToolUse(name="Read", count=1, errors=1),
+    )
+
+
+def test_a_call_told_twice_is_one_call() -> None:
+    events: list[Event] = [ToolCall(id="1", name="Bash"), ToolCall(id="1", name="Bash"), ToolResult(id="1", text="")]
+    assert summary(*events)["tools_used"] == (ToolUse(name="Bash", count=1),)
+    nameless: list[Event] = [ToolCall(id="", name="Bash"), ToolCall(id="", name="Bash")]
+    assert summary(*nameless)["tools_used"] == (ToolUse(name="Bash", count=2),)
+
+
+def test_the_cost_is_what_was_last_reported_and_not_a_sum() -> None:
+    events: list[Event] = [
+        Finished(cost_usd=0.25),
+        Usage(message_id="m", output_tokens=9),
+        Finished(cost_usd=0.75),
+        Finished(),
+    ]
+    assert summary(*events)["cost_usd"] == 0.75
+
+
+def test_the_agents_own_session() -> None:
+    events: list[Event] = [
+        Notice(code="session", text="", data={"agent_session_id": "u-1"}),
+        Notice(code="retry", text="", data={}),
+    ]
+    assert summary(*events)["agent_session_id"] == "u-1"
+
+
+@pytest.mark.parametrize(
+    ("recording", "tools"),
+    [
+        ("success", {"Bash": (2, 0), "Write": (1, 0), "Read": (1, 0)}),
+        ("tool-errors", {"Bash": (3, 2), "Read": (1, 1)}),
+    ],
+)
+def test_a_recorded_session(recording: str, tools: dict[str, tuple[int, int]]) -> None:
+    lines = (STREAMS / f"{recording}.jsonl").read_bytes().splitlines()
+    found = summary(*(event for line in lines for event in Claude().parse(line)))
+    assert {use.name: (use.count, use.errors) for use in found["tools_used"]} == tools
+    assert found["cost_usd"] == 0.0045
+    assert found["agent_session_id"].count("-") == 4
+
+
+def test_it_is_registered() -> None:
+    (factory,) = register_monitor_handlers()
+    assert factory.name == factory().name == "activity"

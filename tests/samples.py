@@ -1,0 +1,54 @@
+"""Sessions and events as the tests make them up."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from scopecraft_git import paths
+from scopecraft_git.config import Settings
+from scopecraft_git.events import Event, LoggedEvent, Text
+from scopecraft_git.models import Mode, Session
+from scopecraft_git.protocols import ExecRequest
+
+NOW = datetime(2026, 3, 4, 5, 6, 7, 89000, tzinfo=UTC)
+
+
+def session(session_id: str = "auth-05A-0000001", **fields: Any) -> Session:
+    defaults: dict[str, Any] = {
+        "id": session_id,
+        "task": "implement-auth-05A",
+        "mode": Mode.AUTONOMOUS,
+        "executor": "local",
+        "agent": "command",
+        "branch": "feature/auth-05A",
+        "worktree": Path("/code/app.worktrees") / session_id,
+        "repository": Path("/code/app/.git"),
+        "base_commit": "c" * 40,
+        "created_at": NOW,
+        "path": paths.session(session_id),
+    }
+    return Session(**(defaults | fields))
+
+
+def exec_request(of: Session, settings: Settings | None = None) -> ExecRequest:
+    return ExecRequest(
+        session_id=of.id,
+        task=of.task,
+        mode=of.mode,
+        agent=of.agent,
+        directory=of.path,
+        repository=of.repository,
+        worktree=of.worktree,
+        branch=of.branch,
+        commit=of.base_commit,
+        argv=("sh", "-c", "true"),
+        environment={"TASK_ID": of.task},
+        credentials={"KEY": Path("/home/dev/key")},
+        settings=settings or Settings(),
+    )
+
+
+def logged(seq: int, event: Event | None = None) -> LoggedEvent:
+    return LoggedEvent(seq=seq, time=NOW, offset=seq * 100, event=event or Text(text=f"text {seq}"))
