@@ -19,7 +19,6 @@ class Command:
     name = "command"
     keeps_input = False
     takes_command = True
-    takes_command = True
     login_files: tuple[str, ...] = ()
     input_box: str | None = None
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -295,3 +296,52 @@ def test_the_environment_names_task_and_mode() -> None:
 def test_a_prompt_that_begins_like_a_shell_command_is_none() -> None:
     assert claude.message("!rm -rf .", Mode.DISPATCH) == b" !rm -rf ."
     assert claude.message("Do #(it)\n", Mode.DISPATCH) == b"Do #(it)\n"
+
+
+RULE = "─" * 60
+TRUST = f"""
+{RULE}
+ Accessing workspace:
+
+ /home/dev/app
+
+ ❯ No, exit
+   Yes, I trust this folder
+
+ Enter to confirm · Esc to cancel
+"""
+KEY = f"""
+{RULE}
+  Do you want to use this API key?
+
+    Yes
+  ❯ No (recommended)
+
+  Enter to confirm · Esc to cancel
+"""
+
+
+def boxed(*lines: str, above: str = "") -> str:
+    return "\n".join([above, RULE, *lines, RULE, "  ⏵⏵ auto mode on (shift+tab to cycle)", ""])
+
+
+@pytest.mark.parametrize(
+    ("screen", "typed"),
+    [
+        (boxed("❯ "), ""),
+        (boxed("❯"), ""),
+        (boxed("❯\N{NO-BREAK SPACE}"), ""),
+        (boxed("❯ [Pasted text #1 +699 lines]"), "[Pasted text #1 +699 lines]"),
+        (boxed("❯ Do the task.", '  "quoted" line two', ""), 'Do the task.\n  "quoted" line two'),
+        (boxed("❯ now", above="❯ said before\n\n● All done.\n"), "now"),
+        (boxed("! touch it", "  second line"), None),
+        (TRUST, None),
+        (KEY, None),
+        ("", None),
+        ("❯ said before\n\n● Working", None),
+    ],
+)
+def test_the_input_box_is_told_from_dialogs(screen: str, typed: str | None) -> None:
+    assert claude.input_box is not None
+    found = re.search(claude.input_box, screen)
+    assert (found and found[1].strip()) == typed
