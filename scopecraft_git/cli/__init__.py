@@ -10,6 +10,9 @@ from datetime import UTC, datetime
 from scopecraft_git import console, paths
 from scopecraft_git.errors import BUG, INTERRUPTED, ScopecraftError
 
+COMPLETE = "_GIT_SCOPECRAFT_COMPLETE"
+"""Set by the shell's completion: candidates are wanted, and nothing is to be done."""
+
 
 def main() -> None:
     """The console script. Expected errors become a message, a hint and their exit code; a bug becomes a log."""
@@ -32,7 +35,7 @@ def main() -> None:
 
 
 def _call() -> None:
-    if sys.argv[1:] in (["list"], ["list", "--json"]) and "_GIT_SCOPECRAFT_COMPLETE" not in os.environ:
+    if sys.argv[1:] in (["list"], ["list", "--json"]) and COMPLETE not in os.environ:
         # Typed all day, and run by prompts and status bars: importing the parser would double its time.
         from scopecraft_git.cli import output
 
@@ -40,7 +43,11 @@ def _call() -> None:
     else:
         from scopecraft_git.cli.commands import app
 
-        app(prog_name="git scopecraft", complete_var="_GIT_SCOPECRAFT_COMPLETE")
+        if COMPLETE in os.environ:
+            from typer._completion_classes import completion_init
+
+            completion_init()  # typer's own scripts would come with it, which know nothing of git
+        app(prog_name="git scopecraft", complete_var=COMPLETE)
 
 
 def _log_crash(error: Exception) -> str:
