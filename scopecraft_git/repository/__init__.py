@@ -118,7 +118,8 @@ class Repository:
         """What git prints, run on a worktree that an agent may have written anything into.
 
         Its `.git` is not read: where the repository is comes from our own side of the link. Filters do not run,
-        whoever configured them, since a planted `.gitattributes` says what they would run on.
+        whoever configured them, since a planted `.gitattributes` says what they would run on. In the main worktree,
+        which is the user's, they do.
         """
         git_dir = self.git_dir(worktree)
         located = {
@@ -127,7 +128,8 @@ class Repository:
             "GIT_WORK_TREE": str(worktree),
             "GIT_ATTR_NOSYSTEM": "1",
         }
-        surroundings = located | self._without_filters(git_dir) | dict(environment or {})
+        filters = {} if git_dir == self.common_dir else self._without_filters(git_dir)
+        surroundings = located | filters | dict(environment or {})
         done = run_git(*arguments, cwd=worktree, environment=surroundings, stdin=stdin, timeout=timeout)
         return answer(arguments, done)
 
@@ -264,6 +266,7 @@ class Repository:
         kept = {name: value for name, value in scrubbed_environment().items() if name.startswith(("GIT_", "LC_"))}
         located = {
             "GIT_DIR": str(self.common_dir),
+            "GIT_COMMON_DIR": str(self.common_dir),
             "GIT_OBJECT_DIRECTORY": str(self.common_dir / "objects"),
             "GIT_ALTERNATE_OBJECT_DIRECTORIES": "",
         }
