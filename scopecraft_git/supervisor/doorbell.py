@@ -19,11 +19,17 @@ from scopecraft_git.storage import files
 WORK, FLUSH = b"w", b"f"
 SETTLES_WITHIN = 10.0
 
+_started: list[subprocess.Popen[bytes]] = []
+"""Kept, so that nobody is told that this process leaves children behind: that is what it is for."""
+
 
 def wake() -> None:
-    """Have the supervisor look at what there is to do, and start it if there is none. Returns at once."""
-    if not ring(WORK):
-        _start()
+    """Have the supervisor look at what there is to do, and start it if there is none. Returns at once.
+
+    One that this process has just started looks around by itself once it listens.
+    """
+    if not ring(WORK) and (not _started or _started[-1].poll() is not None):
+        _started.append(_start())
 
 
 def ring(byte: bytes) -> bool:
@@ -41,11 +47,11 @@ def ring(byte: bytes) -> bool:
     return True
 
 
-def _start() -> None:
+def _start() -> subprocess.Popen[bytes]:
     log = paths.supervisor() / "supervisor.log"
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "TMUX"))}
     with log.open("a") as output:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, "-P", "-m", "scopecraft_git.supervisor"],
             cwd=paths.home(),
             env=environment,
@@ -54,7 +60,6 @@ def _start() -> None:
             stderr=output,
             start_new_session=True,
         )
-    process.returncode = 0  # it outlives this process, which never waits for it
 
 
 def process_id(home: Path | None = None) -> int | None:
