@@ -45,6 +45,8 @@ _CODE_BEGINS = datetime(2025, 1, 1, tzinfo=UTC).timestamp()
 _CODE_DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
 _CODE_LENGTH = 7  # of tenths of seconds: enough for 108 years
 _LONGEST_SLUG = 40
+_MAKING_BEGINS_WITHIN = 10.0
+"""Seconds that may pass between the making of the mark and its lock."""
 _SEARCHED = 200
 """How many ended sessions are read to find a task whose name no id tells, such as a subtask's."""
 
@@ -75,6 +77,23 @@ def reserved_id(storage: Storage, slug: str) -> Iterator[str]:
             if mark.exists():
                 discard(storage, session_id)
             raise
+
+
+def sweep(storage: Storage) -> list[str]:
+    """Clear away what makers left that were killed before there was a record; returns the ids. Looks at no record
+    of a session whose making came to its end, so it costs little however many there are.
+    """
+    swept = []
+    for session_id in storage.ids():
+        mark = _mark(session_id)
+        try:
+            age = time.time() - mark.stat().st_mtime
+        except FileNotFoundError:
+            continue
+        if age > _MAKING_BEGINS_WITHIN and not files.is_locked(mark) and not _is_recorded(storage, session_id):
+            discard(storage, session_id)
+            swept.append(session_id)
+    return swept
 
 
 def is_being_made(session_id: str) -> bool:
@@ -160,6 +179,16 @@ def finish(storage: Storage, session: Session, outcome: Outcome) -> Session:
         if not current.status.ended:
             raise
         return current
+
+
+def _is_recorded(storage: Storage, session_id: str) -> bool:
+    try:
+        storage.load(session_id)
+    except SessionNotFoundError:
+        return False
+    except UnreadableSessionError:
+        return True
+    return True
 
 
 # Finding one

@@ -139,6 +139,21 @@ def test_a_dead_maker_makes_no_more(storage: LocalStorage) -> None:
     assert not sessions.is_being_made(session_id)
 
 
+def test_what_dead_makers_left_is_swept_and_nothing_else(storage: LocalStorage) -> None:
+    kept = make(storage)
+    broken = make(storage)
+    (broken.path / "metadata.json").write_text("{")
+    (broken.path / "making").touch()
+    subprocess.run([sys.executable, "-c", DIES], check=True)
+    with sessions.reserved_id(storage, "auth-05A") as living:
+        dead = next(each for each in storage.ids() if each not in (kept.id, broken.id, living))
+        assert sessions.sweep(storage) == []  # too young to be sure
+        for each in (dead, living, broken.id):
+            os.utime(paths.session(each) / "making", (1, 1))
+        assert sessions.sweep(storage) == [dead]
+        assert set(storage.ids()) == {kept.id, broken.id, living}
+
+
 class MakingFailedError(Exception):
     pass
 

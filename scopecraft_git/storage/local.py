@@ -217,7 +217,7 @@ def _events(session_id: str) -> Path:
 def _folders() -> Iterator[str]:
     with contextlib.suppress(FileNotFoundError), os.scandir(paths.sessions()) as entries:
         for entry in entries:
-            if _ID.fullmatch(entry.name) and not entry.name.endswith(".broken") and entry.is_dir():
+            if entry.is_dir() and not entry.name.endswith(".broken"):
                 yield entry.name
 
 
