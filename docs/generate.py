@@ -41,7 +41,8 @@ any command after \\fB\\-\\-\\fR."""
 
 CONFIGURATION = """\
 From the weakest to the strongest, settings come from the defaults, the preferences file,
-\\fBgit config scopecraft.*\\fR, the environment, and the options of a command. In git's configuration \\fBmax_running\\fR is spelt
+\\fBgit config scopecraft.*\\fR, the environment, and the options of a command.
+In git's configuration \\fBmax_running\\fR is spelt
 \\fBscopecraft.max\\-running\\fR; in the environment \\fBdocker.image\\fR is \\fBSCOPECRAFT_DOCKER__IMAGE\\fR. Lists and
 objects are written as JSON. \\fBgit scopecraft config show\\fR tells where a value came from."""
 
