@@ -1,0 +1,183 @@
+"""An agent's process in a container, also after a restart of ours: everything is asked of the engine."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from signal import Signals
+from typing import Any
+
+from scopecraft_git import stream
+from scopecraft_git.errors import DockerRefusedError
+from scopecraft_git.executors import credentials, homecoming, relay
+from scopecraft_git.executors.engine import Engine, NotNowError, NotThereError, hanging_up
+from scopecraft_git.executors.homecoming import Homecoming
+from scopecraft_git.protocols import ExecRequest, Exit, Imported
+
+TAKES_INPUT_WITHIN = 30.0
+STATE_FOLLOWS_WITHIN = 0.2
+"""Seconds: the log of a container ends a moment before its state says so."""
+LOOK_AGAIN = 0.01
+LOOK_AGAIN_LATER = 0.25
+STDERR_LIMIT = 256 << 10
+STDERR_LINES = 2000
+RUNNING = frozenset({"running", "paused", "restarting"})
+
+
+class DockerExecution:
+    def __init__(self, engine: Engine, container: str, request: ExecRequest) -> None:
+        self.engine = engine
+        self.container = container
+        self.request = request
+        self._exit: Exit | None = None
+
+    def poll(self) -> Exit | None:
+        if self._exit is None:
+            self._exit = self._look()
+        return self._exit
+
+    def wait(self, timeout: float | None = None) -> Exit | None:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        pause = LOOK_AGAIN
+        while (ended := self.poll()) is None and (deadline is None or time.monotonic() < deadline):
+            time.sleep(pause)
+            pause = min(pause * 1.5, LOOK_AGAIN_LATER)
+        return ended
+
+    def stream(self, offset: int) -> Iterator[bytes]:
+        path = self.request.directory / "stream.log"
+        for chunk in stream.read_from(path, offset):
+            offset += len(chunk)
+            yield chunk
+        with path.open("ab", buffering=0) as log:
+            for position, chunk in self._append(log):
+                # Only what lies before an offset beyond the end is held back.
+                if fresh := chunk[max(0, offset - position) :]:
+                    yield fresh
+
+    def send(self, data: bytes) -> None:
+        if self._input_closed.exists():
+            raise BrokenPipeError("the input of the agent is closed")
+        self._write(relay.frame(data))
+
+    def close_input(self) -> None:
+        if not self._input_closed.exists():
+            with contextlib.suppress(BrokenPipeError):
+                self._write(relay.END)
+            self._input_closed.touch()
+
+    def terminate(self, signal: Signals = Signals.SIGTERM) -> None:
+        with contextlib.suppress(NotThereError, NotNowError), self.engine.asked("stop the container"):
+            self.engine.api.kill(self.container, signal.name)
+
+    def pause(self) -> None:
+        if self._state().get("Status") == "running":
+            with contextlib.suppress(NotThereError, NotNowError), self.engine.asked("pause the container"):
+                self.engine.api.pause(self.container)
+
+    def resume(self) -> None:
+        if self._state().get("Status") == "paused":
+            with contextlib.suppress(NotThereError, NotNowError), self.engine.asked("resume the container"):
+                self.engine.api.unpause(self.container)
+
+    def import_commits(self) -> list[Imported]:
+        return Homecoming(self.request).bring(ended=self.poll() is not None)
+
+    def release(self) -> None:
+        with contextlib.suppress(NotThereError, NotNowError), self.engine.asked("remove the container"):
+            self.engine.api.remove_container(self.container, v=True, force=True)
+        credentials.clear(self.request)
+        homecoming.forget(self.request.directory)
+
+    @property
+    def _input_closed(self) -> Path:
+        return self.request.directory / "input.closed"
+
+    def _look(self) -> Exit | None:
+        state = self._state()
+        if not state:
+            return Exit(-1, f"the container scopecraft-{self.request.session_id} is gone", lost=True)
+        if state["Status"] in RUNNING:
+            return None
+        self._keep_stderr()
+        return Exit(state["ExitCode"], self._reason(state))
+
+    def _state(self) -> dict[str, Any]:
+        """The engine's word on the container; empty when it is gone."""
+        try:
+            with self.engine.asked("look at the container"):
+                state: dict[str, Any] = self.engine.api.inspect_container(self.container)["State"]
+        except NotThereError:
+            return {}
+        return state
+
+    def _reason(self, state: dict[str, Any]) -> str:
+        if state.get("OOMKilled") and state["ExitCode"]:
+            return f"it reached the memory limit, docker.memory = {self.request.settings.docker.memory}"
+        return str(state.get("Error") or "")
+
+    def _append(self, log: Any) -> Iterator[tuple[int, bytes]]:
+        """Output beyond what the log holds, each chunk with its position, after it is in the log."""
+        while True:
+            over = self.poll() is not None
+            for chunk in self._output(log.tell(), follow=not over):
+                position = log.tell()
+                log.write(chunk)
+                yield position, chunk
+            if over:
+                return
+            self.wait(STATE_FOLLOWS_WITHIN)
+
+    def _output(self, skip: int, *, follow: bool) -> Iterator[bytes]:
+        """The container's stdout from byte `skip` on."""
+        try:
+            with self.engine.asked("give the output of the container"):
+                chunks = self.engine.api.logs(self.container, stdout=True, stderr=False, stream=True, follow=follow)
+        except (NotThereError, NotNowError):
+            return
+        with hanging_up(chunks):
+            for chunk in chunks:
+                if fresh := chunk[skip:]:
+                    yield fresh
+                skip = max(0, skip - len(chunk))
+
+    def _keep_stderr(self) -> None:
+        path = self.request.directory / "stderr.log"
+        if path.exists():
+            return
+        kept: deque[bytes] = deque()
+        with contextlib.suppress(NotThereError, NotNowError), self.engine.asked("give the output of the container"):
+            lines = self.engine.api.logs(self.container, stdout=False, stderr=True, stream=True, tail=STDERR_LINES)
+            with hanging_up(lines):
+                for line in lines:
+                    kept.append(line)
+                    while sum(map(len, kept)) > STDERR_LIMIT:
+                        kept.popleft()
+        path.write_bytes(b"".join(kept))
+
+    def _write(self, data: bytes) -> None:
+        if self.poll() is not None:
+            raise BrokenPipeError("the agent has ended")
+        try:
+            with self.engine.asked("pass on input"):
+                attached = self.engine.api.attach_socket(self.container, params={"stdin": 1, "stream": 1})
+        except (NotThereError, NotNowError) as error:
+            raise BrokenPipeError("the agent has ended") from error
+        with hanging_up(attached):
+            self._write_all(getattr(attached, "_sock", attached), data)
+
+    def _write_all(self, connection: socket.socket, data: bytes) -> None:
+        """Returns when the engine has passed everything on: it hangs up then."""
+        connection.settimeout(TAKES_INPUT_WITHIN)
+        try:
+            connection.sendall(data)
+            connection.shutdown(socket.SHUT_WR)
+            connection.recv(1)
+        except TimeoutError:
+            raise BrokenPipeError("the agent reads none of its input") from None
+        except OSError as error:
+            raise DockerRefusedError("pass on input", error.strerror or str(error)) from error

@@ -1,0 +1,220 @@
+"""Runs the agent in a container: its worktree, a copy of the refs, and nothing else of this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from scopecraft_git import paths
+from scopecraft_git.config import Settings
+from scopecraft_git.errors import CannotAttachError, DockerRefusedError
+from scopecraft_git.executors import agent_home, credentials, engine, image_facts, mounts, relay, shadow
+from scopecraft_git.executors.container import DockerExecution
+from scopecraft_git.executors.engine import Engine, NotNowError, NotThereError
+from scopecraft_git.executors.mounts import HOME, WORKSPACE, Mount
+from scopecraft_git.hookspecs import hookimpl
+from scopecraft_git.models import Mode
+from scopecraft_git.protocols import ExecRequest, Executor
+
+SESSION, REPOSITORY, SCOPECRAFT_HOME, LOGIN = (
+    "scopecraft.session", "scopecraft.repository", "scopecraft.home", "scopecraft.login"
+)  # fmt: skip
+LOG: dict[str, Any] = {
+    "type": "json-file",
+    "config": {"max-size": "1t", "max-file": "1", "compress": "false", "mode": "blocking"},
+}
+"""Said in full: the engine's own defaults would be mixed in, and a log that rotates loses what was not yet read."""
+KILLS_GROUP = {"TINI_KILL_PROCESS_GROUP": "1"}
+"""The container's init then hands a signal to the agent and to what it runs."""
+
+logger = logging.getLogger(__name__)
+
+
+class DockerExecutor:
+    name = "docker"
+    modes: tuple[Mode, ...] = (Mode.AUTONOMOUS,)
+    isolated = True
+
+    def check(self, settings: Settings, _argv: Sequence[str], /) -> None:
+        chosen = engine.chosen()
+        mounts.wanted(settings.docker.mounts, engine=chosen.address)
+        chosen.require_image(settings.docker.image)
+
+    def describe(self, request: ExecRequest) -> Mapping[str, Any]:
+        limits = request.settings.docker
+        return {
+            "image": limits.image,
+            "network": limits.network,
+            "mounts": [str(mount) for mount in _mounts(request, engine.chosen())],
+            "user": _user(),
+            "memory": limits.memory,
+            "cpus": limits.cpus,
+            "pids": limits.pids,
+        }
+
+    def start(self, request: ExecRequest) -> DockerExecution:
+        reached = engine.remembered(request.directory)
+        try:
+            container = _create(reached, request)
+        except NotNowError:
+            if found := self.find(request):
+                return found
+            with contextlib.suppress(NotThereError), reached.asked("remove a container that never started"):
+                reached.api.remove_container(_name(request), force=True)
+            container = _create(reached, request)
+        return _started(reached, request, container)
+
+    def find(self, request: ExecRequest) -> DockerExecution | None:
+        reached = engine.remembered(request.directory)
+        try:
+            with reached.asked("look for the container"):
+                found = reached.api.inspect_container(_name(request))
+        except NotThereError:
+            return None
+        labels = found["Config"]["Labels"] or {}
+        if labels.get(SCOPECRAFT_HOME) != _home_id():
+            raise DockerRefusedError("use this name", f"the container {_name(request)} is of another SCOPECRAFT_HOME")
+        return DockerExecution(reached, found["Id"], request) if found["State"]["Status"] != "created" else None
+
+    def attach(self, request: ExecRequest) -> Sequence[str]:
+        raise CannotAttachError(request.session_id, self.name)
+
+
+def _create(reached: Engine, request: ExecRequest) -> str:
+    """A container that is ready to start. Raises NotNowError when the name is taken."""
+    engine.remember(request.directory, reached)
+    (request.directory / "environment.json").unlink(missing_ok=True)
+    facts = image_facts.learn(reached, request.settings.docker.image)
+    home = agent_home.ensure(request.worktree)
+    seen = _mounts(request, reached)
+    try:
+        shadow.prepare(request)
+        agent_home.write_passwd(request.directory / "passwd", facts)
+        credentials.lay_out(request)
+        mounts.make_targets(seen, home)
+        with reached.asked("create the container"):
+            config = _config(reached, request, seen, facts.id)
+            container = str(reached.api.create_container_from_config(config, _name(request))["Id"])
+    except NotNowError:
+        raise
+    except NotThereError as error:
+        _clear(request)
+        raise DockerRefusedError("create the container", str(error)) from error
+    except BaseException:
+        _clear(request)
+        raise
+    return container
+
+
+def _started(reached: Engine, request: ExecRequest, container: str) -> DockerExecution:
+    execution = DockerExecution(reached, container, request)
+    try:
+        facts = image_facts.learn(reached, request.settings.docker.image)
+        home = agent_home.of(request.worktree)
+        agent_home.bring_login(home, request.login_files, reached, facts, container)
+        with reached.asked("start the container"):
+            reached.api.start(container)
+    except NotThereError as error:
+        execution.release()
+        _clear(request)
+        raise DockerRefusedError("start the container", str(error)) from error
+    except BaseException:
+        execution.release()
+        _clear(request)
+        raise
+    _warn_of_shared_login(reached, request)
+    return execution
+
+
+def _clear(request: ExecRequest) -> None:
+    """Leave nothing of a start that failed."""
+    credentials.clear(request)
+    shutil.rmtree(request.directory / "git", ignore_errors=True)
+    for name in ("engine.json", "given-refs", "passwd", shadow.MASK, shadow.LINK):
+        (request.directory / name).unlink(missing_ok=True)
+
+
+def _mounts(request: ExecRequest, reached: Engine) -> list[Mount]:
+    own = [
+        *shadow.mounts(request),
+        Mount(agent_home.of(request.worktree), HOME, read_only=False),
+        Mount(request.directory / "passwd", "/etc/passwd"),
+        *credentials.mounts(request),
+    ]
+    wanted = request.settings.docker.mounts
+    return own + mounts.wanted(wanted, engine=reached.address, repository=request.repository)
+
+
+def _config(reached: Engine, request: ExecRequest, seen: Iterable[Mount], image: str) -> dict[str, Any]:
+    limits = request.settings.docker
+    host = reached.api.create_host_config(
+        mounts=[mount.as_docker() for mount in seen],
+        network_mode=limits.network,
+        cap_drop=["ALL"],
+        security_opt=["no-new-privileges:true"],
+        init=True,
+        mem_limit=limits.memory,
+        memswap_limit=limits.memory,
+        nano_cpus=int(limits.cpus * 1e9),
+        pids_limit=limits.pids,
+        log_config=LOG,
+    )
+    environment = {"TERM": "dumb", "LANG": "C.UTF-8"} | limits.env | request.environment | {"HOME": HOME} | KILLS_GROUP
+    config: dict[str, Any] = reached.api.create_container_config(
+        image,
+        list(request.argv),
+        entrypoint=["/bin/sh", "-c", relay.SCRIPT, "scopecraft"],
+        user=_user(),
+        working_dir=WORKSPACE,
+        detach=True,
+        stdin_open=True,
+        tty=False,
+        environment=environment,
+        labels=_labels(request),
+        host_config=host,
+    )
+    return config
+
+
+def _labels(request: ExecRequest) -> dict[str, str]:
+    own = {SESSION: request.session_id, REPOSITORY: str(request.repository), SCOPECRAFT_HOME: _home_id()}
+    return own if request.credentials or not request.login_files else {**own, LOGIN: request.agent}
+
+
+def _warn_of_shared_login(reached: Engine, request: ExecRequest) -> None:
+    if LOGIN not in _labels(request) or not agent_home.uses_image_login(agent_home.of(request.worktree)):
+        return
+    same = [f"{SCOPECRAFT_HOME}={_home_id()}", f"{LOGIN}={request.agent}"]
+    with reached.asked("list containers"):
+        running = reached.api.containers(filters={"label": same, "status": "running"})
+    if len(running) > 1:
+        logger.warning(
+            "%d sessions share the login of %s; when one renews it, the others may be logged out. Give each a token: "
+            'git config --global scopecraft.agents.%s.credentials \'{"VARIABLE": "FILE"}\'',
+            len(running),
+            request.settings.docker.image,
+            request.agent,
+        )
+
+
+def _name(request: ExecRequest) -> str:
+    return f"scopecraft-{request.session_id}"
+
+
+def _user() -> str:
+    return f"{os.getuid()}:{os.getgid()}"
+
+
+def _home_id() -> str:
+    """Which SCOPECRAFT_HOME a container belongs to."""
+    return hashlib.sha256(os.fsencode(paths.home())).hexdigest()[:16]
+
+
+@hookimpl
+def register_executors() -> Iterable[Executor]:
+    return [DockerExecutor()]
