@@ -8,7 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from scopecraft_git.errors import ExecutorUnavailableError, ScopecraftError
+    from scopecraft_git.errors import (
+        ExecutorUnavailableError,
+        IllegalTransitionError,
+        ScopecraftError,
+        SessionNotFoundError,
+        UnreadableSessionError,
+    )
     from scopecraft_git.events import (
         Event,
         Finished,
@@ -39,7 +45,13 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
-    "errors": ("ExecutorUnavailableError", "ScopecraftError"),
+    "errors": (
+        "ExecutorUnavailableError",
+        "IllegalTransitionError",
+        "ScopecraftError",
+        "SessionNotFoundError",
+        "UnreadableSessionError",
+    ),
     "events": (
         "Event",
         "Finished",
@@ -82,6 +94,7 @@ __all__ = [
     "ExecutorUnavailableError",
     "Exit",
     "Finished",
+    "IllegalTransitionError",
     "Imported",
     "LoggedEvent",
     "Mode",
@@ -92,6 +105,7 @@ __all__ = [
     "Reasoning",
     "ScopecraftError",
     "Session",
+    "SessionNotFoundError",
     "SessionStatus",
     "Storage",
     "Task",
@@ -99,6 +113,7 @@ __all__ = [
     "ToolCall",
     "ToolResult",
     "ToolUse",
+    "UnreadableSessionError",
     "Unrecognized",
     "Usage",
     "Verdict",

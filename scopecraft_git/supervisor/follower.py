@@ -27,13 +27,14 @@ IMPORT_EVERY = 1.0
 STDERR_TAIL = 4096
 
 
-class Follower(threading.Thread):
+class Follower:
     """`changed` is called when the record awaits a `save`, `ended` when the session is over."""
 
     def __init__(
         self, session: Session, storage: Storage, *, changed: Callable[[], object], ended: Callable[[], object]
     ) -> None:
-        super().__init__(name=session.id, daemon=True)
+        self.id = session.id
+        self._thread = threading.Thread(target=self._run, name=session.id, daemon=True)
         self._storage = storage
         self._changed, self._ended = changed, ended
         self._agent = plugins.agent(session.agent)
@@ -47,23 +48,17 @@ class Follower(threading.Thread):
         self._saved = session
         self._saved_at = self._imported_at = 0.0
 
-    def run(self) -> None:
-        try:
-            self._follow()
-        except ScopecraftError as error:
-            complain(self.name, error)
-            self._could_not(error)
-        except Exception as error:  # one session's trouble must not become the others'
-            complain(self.name, error)
-        finally:
-            self._started.set()
-            self._ended()
+    def start(self) -> None:
+        self._thread.start()
+
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
 
     def stop(self) -> None:
         """Have the session end. Returns at once; idempotent."""
         if not self._stopping:
             self._stopping = True
-            threading.Thread(target=self._stop, name=f"{self.name}-stop", daemon=True).start()
+            threading.Thread(target=self._stop, name=f"{self.id}-stop", daemon=True).start()
 
     def save(self) -> None:
         """Write the record if it changed since it was last written."""
@@ -73,6 +68,18 @@ class Follower(threading.Thread):
                 self._storage.save(session)
                 self._saved = session
             self._saved_at = time.monotonic()
+
+    def _run(self) -> None:
+        try:
+            self._follow()
+        except ScopecraftError as error:
+            complain(self.id, error)
+            self._could_not(error)
+        except Exception as error:  # one session's trouble must not become the others'
+            complain(self.id, error)
+        finally:
+            self._started.set()
+            self._ended()
 
     def _follow(self) -> None:
         offset = self._monitor.take_up()

@@ -27,6 +27,7 @@ class Supervisor:
     def __init__(self) -> None:
         self.storage = plugins.storage(config.load().storage)
         self.followers: dict[str, Follower] = {}
+        sessions.sweep(self.storage)
 
     def run(self) -> None:
         """Until there has been nothing to do for a while."""
@@ -57,7 +58,7 @@ class Supervisor:
         self.followers = {key: follower for key, follower in self.followers.items() if follower.is_alive()}
         for session in self.storage.sessions(active=True):
             waits_in_queue = session.status is SessionStatus.QUEUED and session.mode is Mode.AUTONOMOUS
-            if session.id not in self.followers and not waits_in_queue:
+            if session.id not in self.followers and not waits_in_queue and not sessions.is_being_made(session.id):
                 self.follow(session)
 
     def start_waiting(self) -> None:
