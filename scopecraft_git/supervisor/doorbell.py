@@ -49,7 +49,7 @@ def ring(byte: bytes) -> bool:
 
 def _start() -> subprocess.Popen[bytes]:
     log = paths.supervisor() / "supervisor.log"
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "TMUX"))}
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_") and k not in ("TMUX", "TMUX_PANE")}
     with log.open("a") as output:
         return subprocess.Popen(
             [sys.executable, "-P", "-m", "scopecraft_git.supervisor"],
