@@ -16,7 +16,8 @@ BRANCHES_LIMIT = 1000
 DEPTH_LIMIT = 16
 _OBJECT_ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _PACKED = re.compile(rb"^([0-9a-f]{40}(?:[0-9a-f]{24})?) (refs/\S+)$", re.MULTILINE)
-_FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|^[.-]|/[.]|\.lock(?:/|$)|[./]$|//")
+_FORBIDDEN = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|/[.-]|\.lock(?:/|$)|[./]$|//")
+"""What git, a shell or a terminal would take for more than a name."""
 
 
 def is_object_id(text: str) -> bool:
@@ -35,15 +36,23 @@ def everything(own: Path, request: ExecRequest) -> dict[str, str]:
     """The session's branch first, then the agent's other branches, then a HEAD that is on none of them."""
     branch = f"refs/heads/{request.branch}"
     found = named(own, branch)
-    found |= {name: text for name, text in _packed(own).items() if name.startswith("refs/heads/") and name != branch}
-    for name in _loose_branches(own):
-        if name != branch and (text := _loose(own, name)) is not None:
-            found[name] = text
+    others = {name: text for name, text in _packed(own).items() if name.startswith("refs/heads/")}
+    others |= {name: text for name in _loose_branches(own) if (text := _loose(own, name)) is not None}
+    found |= {name: text for name, text in others.items() if name != branch and not _FORBIDDEN.search(name)}
     head = _loose(own, "HEAD")
     return found | ({"HEAD": head} if head is not None and is_object_id(head) else {})
 
 
-def parse_packed(data: bytes) -> dict[str, str]:
+def given(path: Path) -> dict[str, str]:
+    """The branches that the agent was given; empty when nobody wrote them down."""
+    try:
+        refs = _parse(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    return {name: commit for name, commit in refs.items() if name.startswith("refs/heads/")}
+
+
+def _parse(data: bytes) -> dict[str, str]:
     return {os.fsdecode(name): commit.decode() for commit, name in _PACKED.findall(data)}
 
 
@@ -56,7 +65,7 @@ def _loose(own: Path, name: str) -> str | None:
 
 def _packed(own: Path) -> dict[str, str]:
     try:
-        return parse_packed(beneath.read(own, "packed-refs", PACKED_LIMIT))
+        return _parse(beneath.read(own, "packed-refs", PACKED_LIMIT))
     except OSError:
         return {}
 
@@ -69,7 +78,7 @@ def _loose_branches(own: Path) -> Iterator[str]:
         for name, is_folder in _entries(own, folder):
             path = f"{folder}/{name}"
             count += 1
-            if count > BRANCHES_LIMIT or path.count("/") > DEPTH_LIMIT or _FORBIDDEN.search(path):
+            if count > BRANCHES_LIMIT or path.count("/") > DEPTH_LIMIT:
                 continue
             if is_folder:
                 waiting.append(path)

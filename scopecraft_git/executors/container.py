@@ -150,13 +150,15 @@ class DockerExecution:
         if path.exists():
             return
         kept: deque[bytes] = deque()
+        size = 0
         with contextlib.suppress(NotThereError, NotNowError), self.engine.asked("give the output of the container"):
             lines = self.engine.api.logs(self.container, stdout=False, stderr=True, stream=True, tail=STDERR_LINES)
             with hanging_up(lines):
                 for line in lines:
                     kept.append(line)
-                    while sum(map(len, kept)) > STDERR_LIMIT:
-                        kept.popleft()
+                    size += len(line)
+                    while size > STDERR_LIMIT:
+                        size -= len(kept.popleft())
         path.write_bytes(b"".join(kept))
 
     def _write(self, data: bytes) -> None:

@@ -7,7 +7,7 @@ import hashlib
 import logging
 import os
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from scopecraft_git import paths
@@ -16,6 +16,7 @@ from scopecraft_git.errors import CannotAttachError, DockerRefusedError
 from scopecraft_git.executors import agent_home, credentials, engine, image_facts, mounts, relay, shadow
 from scopecraft_git.executors.container import DockerExecution
 from scopecraft_git.executors.engine import Engine, NotNowError, NotThereError
+from scopecraft_git.executors.image_facts import ImageFacts
 from scopecraft_git.executors.mounts import HOME, WORKSPACE, Mount
 from scopecraft_git.hookspecs import hookimpl
 from scopecraft_git.models import Mode
@@ -58,16 +59,23 @@ class DockerExecutor:
         }
 
     def start(self, request: ExecRequest) -> DockerExecution:
+        if found := self.find(request):
+            return found  # a start that was killed before anyone knew of it
         reached = engine.remembered(request.directory)
+        facts = image_facts.learn(reached, request.settings.docker.image)
         try:
-            container = _create(reached, request)
-        except NotNowError:
-            if found := self.find(request):
-                return found
-            with contextlib.suppress(NotThereError), reached.asked("remove a container that never started"):
-                reached.api.remove_container(_name(request), force=True)
-            container = _create(reached, request)
-        return _started(reached, request, container)
+            _prepare(reached, request, facts)
+            execution = DockerExecution(reached, _create(reached, request, facts), request)
+            try:
+                _start(execution, facts)
+            except BaseException:
+                execution.release()
+                raise
+        except BaseException:
+            _clear(request)
+            raise
+        _warn_of_shared_login(reached, request)
+        return execution
 
     def find(self, request: ExecRequest) -> DockerExecution | None:
         reached = engine.remembered(request.directory)
@@ -85,50 +93,45 @@ class DockerExecutor:
         raise CannotAttachError(request.session_id, self.name)
 
 
-def _create(reached: Engine, request: ExecRequest) -> str:
-    """A container that is ready to start. Raises NotNowError when the name is taken."""
+def _prepare(reached: Engine, request: ExecRequest, facts: ImageFacts) -> None:
+    """Lay out on this side what the container will see."""
     engine.remember(request.directory, reached)
-    (request.directory / "environment.json").unlink(missing_ok=True)
-    facts = image_facts.learn(reached, request.settings.docker.image)
-    home = agent_home.ensure(request.worktree)
-    seen = _mounts(request, reached)
-    try:
-        shadow.prepare(request)
-        agent_home.write_passwd(request.directory / "passwd", facts)
-        credentials.lay_out(request)
-        mounts.make_targets(seen, home)
-        with reached.asked("create the container"):
-            config = _config(reached, request, seen, facts.id)
-            container = str(reached.api.create_container_from_config(config, _name(request))["Id"])
-    except NotNowError:
-        raise
-    except NotThereError as error:
-        _clear(request)
-        raise DockerRefusedError("create the container", str(error)) from error
-    except BaseException:
-        _clear(request)
-        raise
-    return container
+    for old in ("environment.json", "input.closed", "stderr.log"):
+        (request.directory / old).unlink(missing_ok=True)
+    shadow.prepare(request)
+    agent_home.write_passwd(request.directory / "passwd", facts)
+    credentials.lay_out(request)
+    mounts.make_targets(_mounts(request, reached), agent_home.ensure(request.worktree))
 
 
-def _started(reached: Engine, request: ExecRequest, container: str) -> DockerExecution:
-    execution = DockerExecution(reached, container, request)
+def _create(reached: Engine, request: ExecRequest, facts: ImageFacts) -> str:
+    """The id of a new container. One of this name that was created and never started makes way."""
+    with _named("create the container"), reached.asked("create the container"):
+        config = _config(reached, request, facts.id)
+        try:
+            with reached.asked("create the container"):
+                created = reached.api.create_container_from_config(config, _name(request))
+        except NotNowError:
+            reached.api.remove_container(_name(request), force=True)
+            created = reached.api.create_container_from_config(config, _name(request))
+    return str(created["Id"])
+
+
+def _start(execution: DockerExecution, facts: ImageFacts) -> None:
+    reached, request = execution.engine, execution.request
+    home = agent_home.of(request.worktree)
+    agent_home.bring_login(home, request.login_files, reached, facts, execution.container)
+    with _named("start the container"), reached.asked("start the container"):
+        reached.api.start(execution.container)
+
+
+@contextlib.contextmanager
+def _named(action: str) -> Iterator[None]:
+    """Where nothing may be absent or in the way, that is an error like any other."""
     try:
-        facts = image_facts.learn(reached, request.settings.docker.image)
-        home = agent_home.of(request.worktree)
-        agent_home.bring_login(home, request.login_files, reached, facts, container)
-        with reached.asked("start the container"):
-            reached.api.start(container)
-    except NotThereError as error:
-        execution.release()
-        _clear(request)
-        raise DockerRefusedError("start the container", str(error)) from error
-    except BaseException:
-        execution.release()
-        _clear(request)
-        raise
-    _warn_of_shared_login(reached, request)
-    return execution
+        yield
+    except (NotThereError, NotNowError) as error:
+        raise DockerRefusedError(action, str(error)) from error
 
 
 def _clear(request: ExecRequest) -> None:
@@ -150,10 +153,10 @@ def _mounts(request: ExecRequest, reached: Engine) -> list[Mount]:
     return own + mounts.wanted(wanted, engine=reached.address, repository=request.repository)
 
 
-def _config(reached: Engine, request: ExecRequest, seen: Iterable[Mount], image: str) -> dict[str, Any]:
+def _config(reached: Engine, request: ExecRequest, image: str) -> dict[str, Any]:
     limits = request.settings.docker
     host = reached.api.create_host_config(
-        mounts=[mount.as_docker() for mount in seen],
+        mounts=[mount.as_docker() for mount in _mounts(request, reached)],
         network_mode=limits.network,
         cap_drop=["ALL"],
         security_opt=["no-new-privileges:true"],

@@ -183,7 +183,7 @@ class Homecoming:
         try:
             return Mark(**json.loads((self.request.directory / MARK).read_bytes()))
         except FileNotFoundError:
-            given = agent_refs.parse_packed((self.request.directory / "given-refs").read_bytes())
+            given = agent_refs.given(self.request.directory / "given-refs")
             return Mark(given, [self.request.commit], [], self.request.commit)
 
     def _remember(self, **changes: object) -> None:
