@@ -181,14 +181,15 @@ def test_a_nested_repository_is_not_entered(
     assert_harmless(trap, repository, worktree, *spring, at=nested)
 
 
+@pytest.mark.parametrize("key", ["core.fsmonitor", "filter.evil.clean"])
 def test_a_planted_submodule_is_not_entered_whatever_gitmodules_says(
-    trap: Trap, repository: Repository, worktree: Worktree, git: Any
+    trap: Trap, repository: Repository, worktree: Worktree, git: Any, key: str
 ) -> None:
     nested = worktree.path / "nested"
     plant(nested, trap, git)
     git(worktree.path, "add", "nested")
     (worktree.path / ".gitmodules").write_text('[submodule "n"]\n\tpath = nested\n\turl = ./n\n\tignore = none\n')
-    git(nested, "config", "core.fsmonitor", str(trap.program))
+    git(nested, "config", key, str(trap.program))
     spring = ("-c", "diff.ignoreSubmodules=all", "status")
     assert_harmless(trap, repository, worktree, *spring, at=worktree.path)
 

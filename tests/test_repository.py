@@ -157,6 +157,15 @@ def test_git_does_not_wait_forever(repo: Path) -> None:
         run_git("-c", "alias.wait=!sleep 60", "wait", cwd=repo, timeout=0.2)
 
 
+def test_nothing_is_fetched_on_the_way(repo: Path, git: Any, tmp_path: Path) -> None:
+    git(repo, "config", "uploadpack.allowFilter", "true")
+    git(tmp_path, "clone", "-q", "--filter=blob:none", "--no-checkout", f"file://{repo}", "partial")
+    missing = ("cat-file", "-p", "HEAD:README.md")
+    with pytest.raises(errors.GitFailedError):
+        Repository(tmp_path / "partial" / ".git").git(*missing)
+    assert git(tmp_path / "partial", *missing) == "# app"
+
+
 def test_a_folder_that_is_gone_is_an_error_of_ours(tmp_path: Path) -> None:
     with pytest.raises(errors.GitFailedError, match="No such file or directory"):
         run_git("status", cwd=tmp_path / "gone")

@@ -32,17 +32,19 @@ def losses(repository: Repository, worktree: Worktree) -> list[str]:
 def diff(repository: Repository, worktree: Path, base: str) -> str:
     """What the worktree has that `base` has not, in git's format: commits, changes and untracked files."""
     commit = repository.resolve(base)
+    git_dir = repository.git_dir(worktree)
     with tempfile.TemporaryDirectory() as folder:
-        # Untracked files enter a copy of the index, as names alone: nothing is written to the repository.
         index = Path(folder, "index")
-        if (real := repository.git_dir(worktree) / "index").exists():
-            shutil.copyfile(real, index)
-        beside = {
-            "GIT_INDEX_FILE": str(index),
-            "GIT_OBJECT_DIRECTORY": folder,
-            "GIT_ALTERNATE_OBJECT_DIRECTORIES": _quoted(repository.common_dir / "objects"),
-        }
-        repository.git_in(worktree, "add", "--intent-to-add", "--ignore-errors", "--", ".", environment=beside)
+        if (git_dir / "index").exists():
+            shutil.copyfile(git_dir / "index", index)
+        beside = {"GIT_INDEX_FILE": str(index)}
+        untracked = repository.git_in(worktree, "ls-files", "--others", "--exclude-standard", "-z").split("\0")
+        # Untracked files enter a copy of the index under a made-up blob, for git diff reads the files themselves.
+        # git add would ask the repositories in planted submodules for changes, and so run what they configure.
+        entries = [f"100644 {'1' * len(commit)}\t{name}\0" for name in untracked if name and not name.endswith("/")]
+        made_known = os.fsencode("".join(entries))
+        update = ("update-index", "--add", "--replace", "-z", "--index-info")
+        repository.git_in(worktree, *update, environment=beside, stdin=made_known)
         format_ = ("--no-color", "--src-prefix=a/", "--dst-prefix=b/", "--no-relative")
         inert = ("--no-ext-diff", "--no-textconv", "--ignore-submodules=all")
         return repository.git_in(worktree, "diff", *inert, *format_, commit, "--", environment=beside)
@@ -80,11 +82,6 @@ def _nested(path: Path) -> Iterator[str]:
         elif ".git" in folders or ".git" in files or _BARE.issubset([*folders, *files]):
             yield str(Path(folder).relative_to(path))
             folders.clear()
-
-
-def _quoted(path: Path) -> str:
-    """A path in a list that is separated by colons."""
-    return '"' + str(path).replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n") + '"'
 
 
 def _commits(repository: Repository, worktree: Worktree) -> list[str]:

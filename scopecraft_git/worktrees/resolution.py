@@ -182,8 +182,6 @@ def _refuse_place(scene: _Scene, path: Path, branch: str) -> None:
             raise WrongBranchError(path, worktree.branch or "no branch", branch)
         if path.is_relative_to(worktree.path):
             raise NestedWorktreeError(path, worktree.path)
-    if path.is_relative_to(scene.repository.common_dir):
-        raise NestedWorktreeError(path, scene.repository.common_dir)
     if path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir()))):
         raise PathInTheWayError(path)
 

@@ -111,6 +111,24 @@ def test_a_diff_has_commits_changes_and_new_files(repository: Repository, made: 
     assert "diff --git a/empty b/empty" in diff
 
 
+def test_a_diff_has_links_programs_and_what_took_the_place_of_a_folder(
+    repository: Repository, repo: Path, git: Any, make: Make
+) -> None:
+    (repo / "folder").mkdir()
+    commit(git, repo, "folder/tracked")
+    made = make()
+    (made.path / "folder" / "tracked").unlink()
+    (made.path / "folder").rmdir()
+    (made.path / "folder").write_text("a file now\n")
+    (made.path / "program").touch(mode=0o755)
+    (made.path / "link").symlink_to("README.md")
+    diff = worktrees.diff(repository, made.path, "main")
+    assert "diff --git a/folder/tracked b/folder/tracked\ndeleted file" in diff
+    assert "+a file now" in diff
+    assert "b/program\nnew file mode 100755" in diff
+    assert "b/link\nnew file mode 120000" in diff
+
+
 def test_a_diff_changes_neither_index_nor_objects(repository: Repository, made: Worktree, repo: Path, git: Any) -> None:
     def state() -> list[bytes | str]:
         objects = sorted(str(path) for path in (repo / ".git" / "objects").rglob("*"))

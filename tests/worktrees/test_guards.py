@@ -57,6 +57,19 @@ def test_what_is_half_done_is_refused_until_it_is_undone(
     guard(repository, path)
 
 
+def test_a_branch_that_is_being_rebased_somewhere_else_is_found_there(
+    repo: Path, git: Any, resolve: Resolve, repository: Repository
+) -> None:
+    path = repo.parent / "by-hand"
+    git(repo, "worktree", "add", "-q", "-b", "feature/auth-05A", str(path))
+    for where in (path, repo):
+        (where / "README.md").write_text(f"{where}\n")
+        git(where, "commit", "-qam", "Change")
+    subprocess.run(["git", "rebase", "main"], cwd=path, check=False, capture_output=True)
+    with pytest.raises(errors.HalfDoneError, match=str(path)):
+        resolve()
+
+
 def test_a_detached_head_is_refused(repository: Repository, path: Path, git: Any) -> None:
     git(path, "switch", "-q", "--detach")
     with pytest.raises(errors.DetachedHeadError):

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +66,19 @@ def test_a_marker_that_cannot_be_read_makes_it_not_ours(repository: Repository, 
     assert json.loads(marker.read_bytes())["branch_made"] is True
     marker.write_text("{")
     assert not worktrees.at(repository, made.path).ours
+
+
+def test_worktrees_are_read_while_another_is_made(repository: Repository, repo: Path) -> None:
+    half_made = repo / ".git" / "worktrees" / "half"
+    with ThreadPoolExecutor(1) as thread:
+        with repository.lock():
+            half_made.mkdir(parents=True)
+            (half_made / "gitdir").write_text(f"{repo.parent}/half/.git\n")
+            os.mkfifo(half_made / "commondir")
+            reading = thread.submit(worktrees.listing, Repository(repository.common_dir))
+            (half_made / "commondir").write_text("")  # passes once git has come to read it, and fails it
+            shutil.rmtree(half_made.parent)
+        assert [worktree.path for worktree in reading.result(60)] == [repo]
 
 
 def test_ours_are_still_ours_after_a_move(repository: Repository, repo: Path, git: Any, make: Make) -> None:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +12,10 @@ import pytest
 from scopecraft_git import errors, worktrees
 from scopecraft_git.models import Worktree
 from scopecraft_git.repository import Repository
+from scopecraft_git.worktrees.removal import _delete_tree
 from tests.worktrees.conftest import Make, Traces
+
+NOBODY = 65534
 
 
 def work(git: Any, made: Worktree) -> str:
@@ -117,6 +123,28 @@ def test_folders_that_forbid_writing_and_links_out_are_no_hindrance(
     worktrees.remove(repository, made)
     assert not made.path.exists()
     assert (tmp_path / "outside" / "file").exists()
+
+
+def test_folders_that_forbid_writing_are_deleted_by_an_ordinary_user() -> None:
+    root = Path(tempfile.mkdtemp())
+    tree = root / "tree"
+    (tree / "module").mkdir(parents=True)
+    (tree / "module" / "file").touch()
+    for path in (tree / "module" / "file", tree / "module", tree, root):
+        os.chown(path, NOBODY if os.geteuid() == 0 else -1, -1)
+    (tree / "module").chmod(0o500)
+    child = os.fork()
+    if child == 0:
+        with contextlib.suppress(BaseException):
+            if os.geteuid() == 0:
+                os.setuid(NOBODY)
+            _delete_tree(tree)
+        os._exit(0)
+    os.waitpid(child, 0)
+    try:
+        assert not tree.exists()
+    finally:
+        shutil.rmtree(root)
 
 
 def test_clean_says_of_each_why_it_goes_or_stays(repository: Repository, git: Any, repo: Path, make: Make) -> None:

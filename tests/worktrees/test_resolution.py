@@ -123,6 +123,18 @@ def test_a_branch_that_only_a_remote_has_starts_there(tmp_path: Path, repo: Path
     assert "branch.feature" not in git(clone, "config", "--list")
 
 
+def test_a_branch_that_remotes_disagree_on_is_asked_for(repo: Path, git: Any, resolve: Resolve) -> None:
+    git(repo, "commit", "-q", "--allow-empty", "-m", "Second")
+    git(repo, "update-ref", "refs/remotes/origin/feature/auth-05A", "main")
+    git(repo, "update-ref", "refs/remotes/fork/feature/auth-05A", "main")
+    assert resolve().base == "origin/feature/auth-05A"
+    git(repo, "update-ref", "refs/remotes/fork/feature/auth-05A", "main~1")
+    with pytest.raises(errors.AmbiguousWorktreeError, match="origin/feature/auth-05A, fork/feature/auth-05A"):
+        resolve()
+    plan = resolve(branch="fork/feature/auth-05A")
+    assert (plan.branch, plan.commit) == ("feature/auth-05A", git(repo, "rev-parse", "main~1"))
+
+
 def test_settings_say_where_and_how_it_is_called(repo: Path, tmp_path: Path, resolve: Resolve) -> None:
     settings = WorktreeSettings(path=str(tmp_path / "{repo}" / "{branch}"), prefix="ai/")
     plan = resolve(settings=settings)
