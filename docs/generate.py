@@ -49,9 +49,9 @@ objects are written as JSON. \\fBgit scopecraft config show\\fR tells where a va
 EXIT_STATUS = {
     0: "Done. For wait and run \\-\\-follow: the session completed.",
     errors.FAILED: "Failed. For wait and run \\-\\-follow: a session failed, was cancelled or lost.",
-    errors.USAGE: "The command line or a setting is not understood.",
+    errors.USAGE: "The command line is not understood.",
     errors.NOT_FOUND: "There is no such task, session, worktree or repository.",
-    errors.REFUSED: "Refused: the main branch, a full queue, work that would be lost, an ambiguous name.",
+    errors.REFUSED: "Refused: the main branch, a full queue, lost work, an ambiguous name, a wrong setting.",
     errors.MISSING: "Something needed is missing: an engine, an image, tmux, an agent.",
     errors.BUG: "A bug. The message says where its traceback is.",
     errors.INTERRUPTED: "Interrupted.",

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tests.conftest import Scopecraft
+
+
+def test_from_creation_to_removal(scopecraft: Scopecraft, repo: Path, git: Any) -> None:
+    path = repo.parent / "app.worktrees" / "auth-05A"
+    made = scopecraft("worktree", "create", "implement-auth-05A")
+    assert (made.code, made.stdout) == (0, "")
+    assert made.stderr.splitlines() == [
+        f"✓ Created worktree @ {path} (feature/auth-05A from main)",
+        '↳ To go there, run cd "$(git scopecraft worktree path implement-auth-05A)"',
+    ]
+    for name in ("implement-auth-05A", "auth-05A", "feature/auth-05A"):
+        assert scopecraft("worktree", "path", name).stdout == f"{path}\n", name
+    assert scopecraft("worktree", "path", "implement-auth-05A", cwd=path).stdout == f"{path}\n"
+    again = scopecraft("worktree", "create", "implement-auth-05A")
+    assert again.stderr.startswith("○ Worktree @ ")
+    removed = scopecraft("worktree", "remove", "implement-auth-05A")
+    assert removed.stderr == f"✓ Removed worktree @ {path} and the branch feature/auth-05A\n"
+    assert not path.exists()
+    assert git(repo, "branch", "--list", "feature/*") == ""
+
+
+def test_list_tells_what_is_not_committed_where(scopecraft: Scopecraft, repo: Path, git: Any) -> None:
+    made = json.loads(scopecraft("worktree", "create", "auth-05A", "--json").stdout)
+    git(repo, "worktree", "add", "-q", "-b", "by-hand", "../by-hand")
+    (Path(made["path"]) / "new.txt").write_text("x")
+    main, ours, foreign = json.loads(scopecraft("worktree", "list", "--json").stdout)
+    head = git(repo, "rev-parse", "main")
+    assert (main["main"], main["branch"], main["changes"], main["ours"]) == (True, "main", 0, False)
+    assert ours == made | {"changes": 1}
+    assert (ours["ours"], ours["base_commit"], ours["task"], ours["session"]) == (True, head, None, None)
+    assert (foreign["branch"], foreign["ours"], foreign["base_commit"]) == ("by-hand", False, None)
+    table = scopecraft("worktree", "list").stdout.splitlines()
+    assert table[2].split()[1:] == ["feature/auth-05A", "-", "1", head[:10]]
+    assert table[3].split()[1:] == ["by-hand", "-", "clean", "-", "not", "ours"]
+
+
+def test_a_worktree_whose_folder_is_gone_is_listed(scopecraft: Scopecraft, repo: Path, git: Any) -> None:
+    path = Path(json.loads(scopecraft("worktree", "create", "auth-05A", "--json").stdout)["path"])
+    path.rename(path.with_name("elsewhere"))
+    assert "gone" in scopecraft("worktree", "list").stdout
+    assert json.loads(scopecraft("worktree", "list", "--json").stdout)[1]["changes"] is None
+
+
+def test_remove_refuses_to_lose_work(scopecraft: Scopecraft, repo: Path, git: Any) -> None:
+    path = Path(json.loads(scopecraft("worktree", "create", "auth-05A", "--json").stdout)["path"])
+    (path / "work.txt").write_text("x")
+    git(path, "add", ".")
+    git(path, "commit", "-qm", "Work")
+    refused = scopecraft("worktree", "remove", "auth-05A")
+    assert refused.code == 4
+    assert "Work" in refused.stderr
+    assert refused.stderr.splitlines()[-1].endswith("git scopecraft worktree remove feature/auth-05A --force")
+    forced = scopecraft("worktree", "remove", "auth-05A", "--force")
+    assert forced.code == 0
+    bring_back = forced.stderr.splitlines()[-1].removeprefix("↳ To have the branch back, run git ").split()
+    git(repo, *bring_back)
+    assert git(repo, "log", "-1", "--format=%s", "feature/auth-05A") == "Work"
+
+
+def test_only_ours_are_removed(scopecraft: Scopecraft, repo: Path, git: Any) -> None:
+    git(repo, "worktree", "add", "-q", "-b", "by-hand", "../by-hand")
+    assert scopecraft("worktree", "remove", "by-hand", "--force").code == 4
+    assert scopecraft("worktree", "remove", "main").code == 4
+    assert scopecraft("worktree", "remove", "nowhere").code == 3
+    assert scopecraft("worktree", "path", "nowhere").code == 3
+    assert (repo.parent / "by-hand").is_dir()
+
+
+def test_clean_takes_what_is_merged(scopecraft: Scopecraft, repo: Path, git: Any) -> None:
+    for name in ("merged-05A", "open-05B"):
+        path = Path(json.loads(scopecraft("worktree", "create", name, "--json").stdout)["path"])
+        (path / name).write_text("x")
+        git(path, "add", ".")
+        git(path, "commit", "-qm", name)
+    git(repo, "merge", "-q", "feature/merged-05A")
+    rehearsed = scopecraft("worktree", "clean", "--dry-run")
+    assert "○ Would remove " in rehearsed.stderr
+    cleaned = json.loads(scopecraft("worktree", "clean", "--json").stdout)
+    assert [(each["branch"], each["goes"]) for each in cleaned] == [
+        ("feature/merged-05A", True),
+        ("feature/open-05B", False),
+    ]
+    assert [path.name for path in (repo.parent / "app.worktrees").iterdir()] == ["open-05B"]

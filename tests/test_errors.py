@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+import re
+
+from tests.cli import renew
+
+
+def test_every_error_says_what_it_was_approved_to_say() -> None:
+    """`python -m tests.cli.renew` writes them anew."""
+    assert "\n".join(map(renew.rendered, renew.every_error())) == renew.ERRORS.read_text(encoding="utf-8")
+
+
+def test_every_hint_holds_something_to_type() -> None:
+    silent = [type(error).__name__ for error in renew.every_error() if not re.search(r"(: |\brun |\bgit |--)\S", error.hint)]
+    assert silent == []
