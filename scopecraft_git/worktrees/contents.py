@@ -43,8 +43,7 @@ def diff(repository: Repository, worktree: Path, base: str) -> str:
         # git add would ask the repositories in planted submodules for changes, and so run what they configure.
         entries = [f"100644 {'1' * len(commit)}\t{name}\0" for name in untracked if name and not name.endswith("/")]
         made_known = os.fsencode("".join(entries))
-        update = ("update-index", "--add", "--replace", "-z", "--index-info")
-        repository.git_in(worktree, *update, environment=beside, stdin=made_known)
+        repository.git_in(worktree, "update-index", "-z", "--index-info", environment=beside, stdin=made_known)
         format_ = ("--no-color", "--src-prefix=a/", "--dst-prefix=b/", "--no-relative")
         inert = ("--no-ext-diff", "--no-textconv", "--ignore-submodules=all")
         return repository.git_in(worktree, "diff", *inert, *format_, commit, "--", environment=beside)

@@ -3,7 +3,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -69,14 +71,22 @@ def test_a_marker_that_cannot_be_read_makes_it_not_ours(repository: Repository, 
 
 
 def test_worktrees_are_read_while_another_is_made(repository: Repository, repo: Path) -> None:
+    class Reader(Repository):
+        waits = threading.Event()
+
+        def lock(self, timeout: float = 60) -> AbstractContextManager[None]:
+            self.waits.set()
+            return super().lock(timeout)
+
     half_made = repo / ".git" / "worktrees" / "half"
     with ThreadPoolExecutor(1) as thread:
         with repository.lock():
             half_made.mkdir(parents=True)
             (half_made / "gitdir").write_text(f"{repo.parent}/half/.git\n")
             os.mkfifo(half_made / "commondir")
-            reading = thread.submit(worktrees.listing, Repository(repository.common_dir))
+            reading = thread.submit(worktrees.listing, Reader(repository.common_dir))
             (half_made / "commondir").write_text("")  # passes once git has come to read it, and fails it
+            assert Reader.waits.wait(60)
             shutil.rmtree(half_made.parent)
         assert [worktree.path for worktree in reading.result(60)] == [repo]
 
