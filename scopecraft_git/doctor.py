@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from typing import NamedTuple
 
 from scopecraft_git import config, paths, plugins, supervisor
 from scopecraft_git.config import Settings
-from scopecraft_git.errors import NotARepositoryError, ScopecraftError
+from scopecraft_git.errors import HomeNotWritableError, NotARepositoryError, ScopecraftError
 from scopecraft_git.models import Mode
 from scopecraft_git.protocols import Agent, AgentRequest
 from scopecraft_git.repository import Repository, run_git
@@ -93,12 +94,19 @@ def _git(_settings: Settings) -> Iterator[Finding]:
 def _home(_settings: Settings) -> Iterator[Finding]:
     home = paths.home()
     if not home.exists():
-        yield Finding("home", Status.FINE, f"{home} will be made when first needed")
+        yield _future_home(home)
     elif home.stat().st_mode & SEEN_BY_OTHERS:
         yield Finding("home", Status.WARNING, f"Others can look into {home}", f"Close it: chmod 700 '{home}'")
     else:
         paths.ensure_home()
         yield Finding("home", Status.FINE, f"Sessions are kept in {home}, for this user alone")
+
+
+def _future_home(home: Path) -> Finding:
+    above = next(folder for folder in home.parents if folder.exists())
+    if above.is_dir() and os.access(above, os.W_OK | os.X_OK):
+        return Finding("home", Status.FINE, f"{home} will be made when first needed")
+    return _wrong("home", HomeNotWritableError(home, f"{above} cannot be written"))
 
 
 def _supervisor(settings: Settings) -> Iterator[Finding]:

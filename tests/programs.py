@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import pytest
 
 
 def need(program: str, config: pytest.Config) -> None:
-    """Skip the test without it, or fail where everything is required."""
-    if shutil.which(program):
+    """Skip the test without the program or file, or fail where everything is required."""
+    if shutil.which(program) or Path(program).is_file():
         return
     if config.getoption("--require-everything"):
-        pytest.fail(f"{program} is not installed", pytrace=False)
-    pytest.skip(f"{program} is not installed")
+        pytest.fail(f"{program} is not there", pytrace=False)
+    pytest.skip(f"{program} is not there")

@@ -68,6 +68,15 @@ def test_outside_of_a_repository(scopecraft: Scopecraft, tmp_path: Path) -> None
     assert scopecraft("doctor", cwd=tmp_path, env=LOCAL).code == 0
 
 
+def test_a_home_that_cannot_be_made(scopecraft: Scopecraft, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    elsewhere = tmp_path / "file" / "home"
+    found = checks(scopecraft, 5, SCOPECRAFT_HOME=str(elsewhere))
+    assert found["home"]["message"].startswith(f"Sessions are kept in {elsewhere}, which cannot be written")
+    assert checks(scopecraft, 0, SCOPECRAFT_HOME=str(tmp_path / "a" / "b"))["home"]["status"] == "fine"
+    assert not (tmp_path / "a").exists()
+
+
 def test_credentials(scopecraft: Scopecraft, repo: Path, tmp_path: Path, git: Any) -> None:
     key = tmp_path / "key"
     git(repo, "config", "scopecraft.agents.command.credentials", json.dumps({"KEY": str(key)}))
