@@ -599,6 +599,16 @@ class LoginFailedError(ScopecraftError):
         )
 
 
+class AgentHomeError(RefusedError):
+    """An agent left something in its home that takes the place of a folder or file of ours."""
+
+    def __init__(self, home: Path, reason: str) -> None:
+        super().__init__(
+            f"{home}, the home of the agents of this worktree, cannot be used: {reason}",
+            f"Set it aside; its transcripts and login go with it: mv '{home}' '{home}.old'",
+        )
+
+
 class DockerCommandMissingError(MissingError):
     def __init__(self) -> None:
         super().__init__(

@@ -9,11 +9,13 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from scopecraft_git import paths
+from scopecraft_git.errors import AgentHomeError
 from scopecraft_git.executors import beneath, image_facts
 from scopecraft_git.executors.engine import Engine
 from scopecraft_git.executors.image_facts import ImageFacts
@@ -29,6 +31,21 @@ def ensure(worktree: Path) -> Path:
     home = of(worktree)
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     return home
+
+
+def drop(worktree: Path) -> None:
+    """Remove it, transcripts and login included. Idempotent."""
+    shutil.rmtree(of(worktree), ignore_errors=True)
+    of(worktree).with_suffix(".json").unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def usable(home: Path) -> Iterator[None]:
+    """Names what stands in the way of writing below `home`."""
+    try:
+        yield
+    except OSError as error:
+        raise AgentHomeError(home, f"{error.filename}: {(error.strerror or str(error)).lower()}") from error
 
 
 def write_passwd(path: Path, facts: ImageFacts) -> None:

@@ -101,7 +101,9 @@ def _prepare(reached: Engine, request: ExecRequest, facts: ImageFacts) -> None:
     shadow.prepare(request)
     agent_home.write_passwd(request.directory / "passwd", facts)
     credentials.lay_out(request)
-    mounts.make_targets(_mounts(request, reached), agent_home.ensure(request.worktree))
+    home = agent_home.ensure(request.worktree)
+    with agent_home.usable(home):
+        mounts.make_targets(_mounts(request, reached), home)
 
 
 def _create(reached: Engine, request: ExecRequest, facts: ImageFacts) -> str:
@@ -120,7 +122,8 @@ def _create(reached: Engine, request: ExecRequest, facts: ImageFacts) -> str:
 def _start(execution: DockerExecution, facts: ImageFacts) -> None:
     reached, request = execution.engine, execution.request
     home = agent_home.of(request.worktree)
-    agent_home.bring_login(home, request.login_files, reached, facts, execution.container)
+    with agent_home.usable(home):
+        agent_home.bring_login(home, request.login_files, reached, facts, execution.container)
     with _named("start the container"), reached.asked("start the container"):
         reached.api.start(execution.container)
 

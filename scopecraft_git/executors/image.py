@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import os
 import shutil
 import subprocess
@@ -129,11 +128,10 @@ def _inspect(reached: Engine, image: str) -> dict[str, Any]:
 def _keep(reached: Engine, container: str, image: str, config: dict[str, Any]) -> None:
     """Commit the container under the image's name; what it starts stays what the image said, not the login."""
     repository, tag = _split(image)
-    starts = [
-        f"{word} {json.dumps(config.get(key) or [])}" for word, key in (("ENTRYPOINT", "Entrypoint"), ("CMD", "Cmd"))
-    ]
+    # An empty list says that there is none; what is left out would be taken from the login's container.
+    kept = config | {"Entrypoint": config.get("Entrypoint") or [], "Cmd": config.get("Cmd") or []}
     with reached.asked("keep the login"):
-        reached.api.commit(container, repository=repository, tag=tag, changes=starts)
+        reached.api.commit(container, repository=repository, tag=tag, conf=kept)
 
 
 def _split(image: str) -> tuple[str, str]:

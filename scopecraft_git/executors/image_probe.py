@@ -113,7 +113,7 @@ def _throw_away(settings: Settings, program: str, login_files: Sequence[str]) ->
         )
     finally:
         shutil.rmtree(root, ignore_errors=True)
-        shutil.rmtree(agent_home.of(worktree), ignore_errors=True)
+        agent_home.drop(worktree)
 
 
 def _repository(path: Path, worktree: Path) -> str:
