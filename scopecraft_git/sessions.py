@@ -24,7 +24,7 @@ from scopecraft_git.errors import (
 )
 from scopecraft_git.models import Outcome, Session, SessionStatus
 from scopecraft_git.protocols import ExecRequest, Storage
-from scopecraft_git.storage import files
+from scopecraft_git.storage import files, records
 
 QUEUED, STARTING, RUNNING, WAITING, PAUSED, COMPLETED, FAILED, CANCELLED, LOST = SessionStatus
 
@@ -49,12 +49,6 @@ _MAKING_BEGINS_WITHIN = 10.0
 """Seconds that may pass between the making of the mark and its lock."""
 _SEARCHED = 200
 """How many ended sessions are read to find a task whose name no id tells, such as a subtask's."""
-
-_SHORT = frozenset({"id", "task", "mode", "executor", "agent", "status", "branch", "worktree"})
-_FULL = _SHORT | {
-    "base_commit", "created_at", "started_at", "ended_at", "exit_code", "outcome", "cost_usd", "messages",
-    "tools_used", "last_activity", "last_message", "agent_session_id", "parent", "path",
-}  # fmt: skip
 
 
 # Making one
@@ -235,7 +229,7 @@ def _existing(storage: Storage, ids: Iterable[str]) -> Iterator[Session]:
 
 def as_json(session: Session, *, position: int | None = None, full: bool = False) -> dict[str, Any]:
     """What `run --json` prints of it, and with `full` what `list --json` and `show --json` do."""
-    document = session.model_dump(mode="json", include=set(_FULL if full else _SHORT))
+    document = session.model_dump(mode="json", include=set(records.FULL if full else records.SHORT))
     return document | {"queue_position": position}
 
 

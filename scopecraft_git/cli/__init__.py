@@ -36,10 +36,10 @@ def main() -> None:
 
 def _call() -> None:
     if sys.argv[1:] in (["list"], ["list", "--json"]) and COMPLETE not in os.environ:
-        # Typed all day, and run by prompts and status bars: importing the parser would double its time.
-        from scopecraft_git.cli import output
+        # The parser alone would take longer than the listing.
+        from scopecraft_git.cli import listing
 
-        output.list_sessions(as_json="--json" in sys.argv)
+        listing.list_sessions(as_json="--json" in sys.argv)
     else:
         from scopecraft_git.cli.commands import app
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,30 +14,6 @@ from scopecraft_git.models import Mode, Session, SessionStatus
 if TYPE_CHECKING:
     from scopecraft_git.submission import Draft, Order
     from scopecraft_git.worktrees import Plan
-
-
-RECENT = 10
-
-
-def list_sessions(*, everything: bool = False, as_json: bool = False) -> None:
-    """`list`, for which the parser of the command line need not be loaded."""
-    from scopecraft_git.cli import context
-
-    newest = None if everything else RECENT
-    found = list(context.storage().sessions(newest=newest, onerror=lambda problem: console.warning(problem.message)))
-    if as_json:
-        console.answer_json([as_document(session, full=True) for session in found])
-    elif found:
-        console.answer_table(("SESSION", "TASK", "STATUS", "WHERE", "AGE", "LAST MESSAGE"), map(_row, found))
-    else:
-        console.unchanged("No sessions yet")
-        console.hint("To start one, run git scopecraft run TASK")
-
-
-def _row(session: Session) -> tuple[str, ...]:
-    where = session.executor if session.mode is Mode.AUTONOMOUS else f"{session.executor}, dispatch"
-    since = age(session.ended_at or session.started_at or session.created_at)
-    return (session.id, session.task, session.status, where, since, console.safe_line(session.last_message or "", 60))
 
 
 def pairs(texts: Sequence[str]) -> dict[str, str]:
@@ -87,17 +62,6 @@ def exit_as(session: Session) -> None:
 
     if context.storage().load(session.id).status is not SessionStatus.COMPLETED:
         sys.exit(FAILED)
-
-
-def age(time: datetime | None) -> str:
-    """`5m` since `time`, in its largest unit."""
-    if time is None:
-        return "-"
-    seconds = max(0, int((datetime.now(UTC) - time).total_seconds()))
-    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds >= length:
-            return f"{seconds // length}{unit}"
-    return f"{seconds}s"
 
 
 def short(path: Path) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from scopecraft_git import console, sessions
-from scopecraft_git.cli import complete, context, output
+from scopecraft_git.cli import complete, context, listing, output
 from scopecraft_git.errors import FAILED, SessionEndedError
 from scopecraft_git.models import Mode, Session, SessionStatus
 
@@ -31,7 +31,7 @@ def list_(
     json: Json = False,
 ) -> None:
     """List sessions, those that live and the newest that ended."""
-    output.list_sessions(everything=all_, as_json=json)
+    listing.list_sessions(everything=all_, as_json=json)
 
 
 def show(session: Selector, json: Json = False) -> None:

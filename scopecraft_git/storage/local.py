@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -25,10 +24,8 @@ from scopecraft_git.events import LoggedEvent
 from scopecraft_git.hookspecs import hookimpl
 from scopecraft_git.models import SCHEMA_VERSION, Session, SessionStatus
 from scopecraft_git.protocols import Storage
-from scopecraft_git.storage import files, lines
+from scopecraft_git.storage import files, lines, records
 from scopecraft_git.storage.registry import Registry
-
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class LocalStorage:
@@ -44,8 +41,8 @@ class LocalStorage:
         with files.writing():
             paths.session(session.id).mkdir(mode=0o700, exist_ok=True)
         with self._writing(session.id):
-            if _record(session.id).exists():
-                raise FileExistsError(_record(session.id))
+            if records.path_of(session.id).exists():
+                raise FileExistsError(records.path_of(session.id))
             self._write(session, kept={})
 
     def save(self, session: Session) -> None:
@@ -53,16 +50,12 @@ class LocalStorage:
             self._write(session, kept=_kept(session.id))
 
     def load(self, session_id: str) -> Session:
-        path = _record(session_id)
+        document = records.read(session_id)
+        path = records.path_of(session_id)
         try:
-            document = json.loads(path.read_bytes())
             session = Session.model_validate(document)
-        except (FileNotFoundError, NotADirectoryError):
-            raise SessionNotFoundError(session_id) from None
-        except (OSError, ValueError) as error:
+        except ValueError as error:
             raise UnreadableSessionError(path, _reason(error)) from error
-        if session.id != session_id:
-            raise UnreadableSessionError(path, f"it is the record of {session.id}")
         return session.model_copy(update={"path": path.parent})
 
     def sessions(
@@ -72,25 +65,19 @@ class LocalStorage:
         newest: int | None = None,
         onerror: Callable[[ScopecraftError], None] | None = None,
     ) -> Iterator[Session]:
-        living = set(self._registry.ids())
-        ended = 0
-        for session_id in sorted(living, key=_age, reverse=True) if active else self.ids():
-            if session_id not in living and newest is not None and ended >= newest:
-                continue
+        living = self._registry.ids()
+
+        def load(session_id: str) -> Session | None:
             session = self._read(session_id, onerror)
             if session_id in living and (session is None or session.status.ended):
                 self._heal(session_id)
-            if session is None:
-                continue
-            if session.status.ended:
-                ended += 1
-                if active or (newest is not None and ended > newest):
-                    continue
-            yield session
+            return session
+
+        return records.select(living, load, lambda session: session.status.ended, active=active, newest=newest)
 
     def ids(self) -> list[str]:
         """Also of a session that is just being made and has no record yet, and of one that cannot be read."""
-        return sorted(_folders(), key=_age, reverse=True)
+        return records.ids()
 
     def update_status(
         self,
@@ -133,7 +120,7 @@ class LocalStorage:
     def delete(self, session_id: str) -> None:
         try:
             with self._writing(session_id):
-                _record(session_id).unlink(missing_ok=True)
+                records.path_of(session_id).unlink(missing_ok=True)
                 self._strike(session_id)
         except SessionNotFoundError:
             return
@@ -146,7 +133,7 @@ class LocalStorage:
     @contextlib.contextmanager
     def _writing(self, session_id: str) -> Iterator[None]:
         try:
-            with files.locked(_folder(session_id) / "lock"):
+            with files.locked(records.folder_of(session_id) / "lock"):
                 yield
         except (FileNotFoundError, NotADirectoryError):
             raise SessionNotFoundError(session_id) from None
@@ -156,7 +143,7 @@ class LocalStorage:
         if not session.status.ended:
             self._registry.add(session.id)
         document = session.model_dump(mode="json") | kept
-        files.replace(_record(session.id), json.dumps(document, indent=2).encode() + b"\n")
+        files.replace(records.path_of(session.id), json.dumps(document, indent=2).encode() + b"\n")
         if session.status.ended:
             self._strike(session.id)
 
@@ -197,38 +184,16 @@ class LocalStorage:
             return False
 
     def _living(self) -> Iterator[str]:
-        return (session_id for session_id in _folders() if not self._has_ended(session_id))
-
-
-def _folder(session_id: str) -> Path:
-    if not _ID.fullmatch(session_id):
-        raise SessionNotFoundError(session_id)
-    return paths.session(session_id)
-
-
-def _record(session_id: str) -> Path:
-    return _folder(session_id) / "metadata.json"
+        return (session_id for session_id in records.folders() if not self._has_ended(session_id))
 
 
 def _events(session_id: str) -> Path:
-    return _folder(session_id) / "events.jsonl"
-
-
-def _folders() -> Iterator[str]:
-    with contextlib.suppress(FileNotFoundError), os.scandir(paths.sessions()) as entries:
-        for entry in entries:
-            if entry.is_dir() and not entry.name.endswith(".broken"):
-                yield entry.name
-
-
-def _age(session_id: str) -> tuple[str, str]:
-    """Ids end in a code that sorts by time."""
-    return session_id.rpartition("-")[2], session_id
+    return records.folder_of(session_id) / "events.jsonl"
 
 
 def _kept(session_id: str) -> dict[str, Any]:
     """What the record holds that this version does not know. Raises `NewerFormatError` where that is too much."""
-    path = _record(session_id)
+    path = records.path_of(session_id)
     try:
         document = json.loads(path.read_bytes())
         version = int(document["schema_version"])

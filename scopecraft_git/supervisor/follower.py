@@ -109,7 +109,8 @@ class Follower:
                 return None
             self._become(SessionStatus.STARTING)
             repository = Repository(self._request.repository)
-            worktrees.guard(repository, worktrees.at(repository, self._request.worktree))
+            tree = worktrees.at(repository, self._request.worktree)
+            worktrees.guard(repository, tree, self._request.settings.worktree)
             execution = executor.start(self._request)
         if not self._monitor.session.started_at:
             self._become(SessionStatus.RUNNING, started_at=datetime.now(UTC))

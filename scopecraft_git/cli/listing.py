@@ -1,0 +1,98 @@
+"""`list`, which is typed all day and asked by prompts and status bars: it loads neither typer nor pydantic."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from scopecraft_git import console, paths
+from scopecraft_git.errors import ScopecraftError, SessionNotFoundError
+from scopecraft_git.storage import records
+from scopecraft_git.storage.registry import Registry
+
+RECENT = 10
+HEADINGS = ("SESSION", "TASK", "STATUS", "WHERE", "AGE", "LAST MESSAGE")
+
+
+def list_sessions(*, everything: bool = False, as_json: bool = False) -> None:
+    newest = None if everything else RECENT
+    found = list(_from_disk(newest) if _is_local() else _from_storage(newest))
+    if as_json:
+        console.answer_json(found)
+    elif found:
+        console.answer_table(HEADINGS, map(_row, found))
+    else:
+        console.unchanged("No sessions yet")
+        console.hint("To start one, run git scopecraft run TASK")
+
+
+def age(time: str | None) -> str:
+    """`5m` since `time`, in its largest unit."""
+    if time is None:
+        return "-"
+    seconds = max(0, int((datetime.now(UTC) - datetime.fromisoformat(time)).total_seconds()))
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= length:
+            return f"{seconds // length}{unit}"
+    return f"{seconds}s"
+
+
+def _row(document: dict[str, Any]) -> tuple[str, ...]:
+    where = document["executor"] if document["mode"] == "autonomous" else f"{document['executor']}, dispatch"
+    since = age(document["ended_at"] or document["started_at"] or document["created_at"])
+    said = console.safe_line(document["last_message"] or "", 60)
+    return document["id"], document["task"], document["status"], where, since, said
+
+
+def _is_local() -> bool:
+    """Whether the records are where the built-in storage keeps them, and its registry is in order."""
+    unregistered = not (paths.sessions() / "active.json").exists() and any(records.folders())
+    if unregistered or "SCOPECRAFT_STORAGE" in os.environ:
+        return False
+    try:
+        settings = json.loads(paths.config_file().read_bytes())
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError):
+        return False  # who needs the settings will say what is wrong with them
+    return isinstance(settings, dict) and settings.get("storage", "local") == "local"
+
+
+def _from_disk(newest: int | None) -> Iterator[dict[str, Any]]:
+    living = Registry(paths.sessions(), records.folders).ids()
+    for record in records.select(living, _read, lambda record: record["ended_at"] is not None, newest=newest):
+        document = {name: record[name] for name in records.FULL}
+        yield document | {"queue_position": _position(record)}
+
+
+def _from_storage(newest: int | None) -> Iterator[dict[str, Any]]:
+    from scopecraft_git.cli import context, output
+
+    for session in context.storage().sessions(newest=newest, onerror=_warn):
+        yield output.as_document(session, full=True)
+
+
+def _read(session_id: str) -> dict[str, Any] | None:
+    try:
+        record = records.read(session_id)
+    except SessionNotFoundError:
+        return None
+    except ScopecraftError as problem:
+        _warn(problem)
+        return None
+    return record
+
+
+def _warn(problem: ScopecraftError) -> None:
+    console.warning(problem.message)
+
+
+def _position(record: dict[str, Any]) -> int | None:
+    if record["status"] != "queued" or record["mode"] != "autonomous":
+        return None
+    from scopecraft_git import session_queue
+
+    return session_queue.position(record["id"])
