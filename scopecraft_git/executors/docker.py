@@ -114,7 +114,7 @@ def _create(reached: Engine, request: ExecRequest, facts: ImageFacts) -> str:
             with reached.asked("create the container"):
                 created = reached.api.create_container_from_config(config, _name(request))
         except NotNowError:
-            reached.api.remove_container(_name(request), force=True)
+            reached.api.remove_container(_name(request))  # refused for one that runs
             created = reached.api.create_container_from_config(config, _name(request))
     return str(created["Id"])
 

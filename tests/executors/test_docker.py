@@ -331,7 +331,9 @@ def test_a_missing_image_at_the_start(bench: Bench) -> None:
 def test_a_container_that_runs_already_is_taken_over(bench: Bench) -> None:
     request = bench.request("echo ready; read line; echo $line")
     bench.start(request)
+    before = inspect(request)["Id"]
     again = bench.start(request)
+    assert inspect(request)["Id"] == before
     again.send(b"hello\n")
     assert b"".join(again.stream(0)) == b"ready\nhello\n"
 
