@@ -28,7 +28,7 @@ BUILT_IN = ["docker", "tmux", "local"]
 
 
 class Install(Protocol):
-    def __call__(self, name: str, code: str, *, version: str = ...) -> None: ...
+    def __call__(self, name: str, code: str, *, by: str = ...) -> None: ...
 
 
 @pytest.fixture
@@ -38,11 +38,12 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     site.mkdir()
     monkeypatch.setenv("PYTHONPATH", str(site))
 
-    def run(name: str, code: str, *, version: str = "1.2") -> None:
+    def run(name: str, code: str, *, by: str = "") -> None:
+        distribution = f"scopecraft-{by or name}"
         (site / f"{name}_plugin.py").write_text(code)
-        about = site / f"scopecraft_{name}-{version}.dist-info"
+        about = site / f"{distribution.replace('-', '_')}-1.2.dist-info"
         about.mkdir()
-        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: scopecraft-{name}\nVersion: {version}\n")
+        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.2\n")
         (about / "entry_points.txt").write_text(f"[scopecraft]\n{name} = {name}_plugin\n")
 
     return run
@@ -136,8 +137,10 @@ def test_of_two_with_one_name_none_is_chosen(install: Install) -> None:
 
 def test_two_distributions_with_one_plugin_name(install: Install) -> None:
     install("nomad", GOOD.format(name="nomad"))
-    install("nomad", GOOD.format(name="nomad"), version="1.3")
+    install("nomad", GOOD.format(name="nomad"), by="others")
     assert executors() == [*BUILT_IN, "nomad"]
+    assert python("print(json.dumps(plugins.executor('nomad').name))") == "nomad"
+    assert "another distribution has a plugin of this name" in row("nomad")[0]["problem"]
 
 
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:

@@ -10,7 +10,7 @@ import typer
 from scopecraft_git import console, tasks, worktrees
 from scopecraft_git.cli import complete, context, output
 from scopecraft_git.cli.commands import group
-from scopecraft_git.errors import ScopecraftError, TaskNotFoundError, WorktreeBusyError
+from scopecraft_git.errors import ScopecraftError, TaskNotFoundError
 from scopecraft_git.models import Session, Task, Worktree
 from scopecraft_git.repository import Repository
 
@@ -87,9 +87,6 @@ def remove(
     """Remove a worktree that git scopecraft made, and its branch."""
     repository = Repository.discover(Path.cwd())
     worktree = worktrees.named(repository, name, _prefix(repository))
-    for session in context.living(repository):
-        if session.worktree == worktree.path:
-            raise WorktreeBusyError(worktree.path, session.id)
     removed = worktrees.remove(repository, worktree, force=force)
     branch = f" and the branch {removed.branch}" if removed.branch else ""
     console.changed(f"Removed worktree @ {output.short(worktree.path)}{branch}")

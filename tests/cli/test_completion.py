@@ -52,7 +52,10 @@ class Shell:
 
     def _bash(self, line: str) -> list[str]:
         script = BASH.format(git=GIT_COMPLETION)
-        return [word.rstrip() for word in self._run("bash", "--norc", "-c", script, "bash", line)]
+        words = self._run("bash", "--norc", "-c", script, "bash", line)
+        if line.startswith("git "):  # has readline add no space of its own
+            assert all(word.endswith(" ") for word in words), words
+        return [word.rstrip() for word in words]
 
     def _fish(self, line: str) -> list[str]:
         script = f"git scopecraft completion fish | source; complete -C {shlex.quote(line)}"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -73,9 +74,13 @@ def test_what_does_not_work_is_said(scopecraft: Scopecraft, temp: Path, tmp_path
     assert list(temp.iterdir()) == []
 
 
-def test_an_interrupted_demo_leaves_nothing(temp: Path, home: Path) -> None:
+@pytest.mark.parametrize("options", [[], ["--keep"]], ids=["", "keep"])
+def test_an_interrupted_demo_ends_its_session(scopecraft: Scopecraft, temp: Path, options: list[str]) -> None:
     demo = subprocess.Popen(
-        [sys.executable, "-m", "scopecraft_git", "demo"], stdout=subprocess.PIPE, text=True, start_new_session=True
+        [sys.executable, "-m", "scopecraft_git", "demo", *options],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     assert demo.stdout
     for line in demo.stdout:
@@ -84,8 +89,12 @@ def test_an_interrupted_demo_leaves_nothing(temp: Path, home: Path) -> None:
             break
     demo.communicate(timeout=30)
     assert demo.returncode == 130
-    assert list(temp.iterdir()) == []
     assert not _at_work_below(temp)
+    kept = list(temp.iterdir())
+    assert len(kept) == len(options)
+    for folder in kept:
+        shown = scopecraft("show", "greeting-05A", "--json", env={"SCOPECRAFT_HOME": str(folder / ".scopecraft")})
+        assert json.loads(shown.stdout)["status"] in ("cancelled", "completed")
 
 
 def _at_work_below(folder: Path) -> list[str]:
