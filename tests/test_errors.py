@@ -11,5 +11,7 @@ def test_every_error_says_what_it_was_approved_to_say() -> None:
 
 
 def test_every_hint_holds_something_to_type() -> None:
-    silent = [type(error).__name__ for error in renew.every_error() if not re.search(r"(: |\brun |\bgit |--)\S", error.hint)]
+    silent = [
+        type(error).__name__ for error in renew.every_error() if not re.search(r"(: |\brun |\bgit |--)\S", error.hint)
+    ]
     assert silent == []
