@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import os
 import re
 import subprocess
 import sys
@@ -7,9 +9,17 @@ from pathlib import Path
 
 import pytest
 
+from scopecraft_git import hookspecs, plugins
 from tests import programs
+from tests.conftest import Scopecraft
 
-DOCS = Path(__file__).parent.parent / "docs"
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+GUIDE = ROOT / "plugins" / "README.md"
+PAGES = [*sorted(ROOT.glob("*.md")), GUIDE, ROOT / "hooks" / "README.md", *sorted(DOCS.glob("*.md"))]
+LISTING = re.compile(r"^```\w+ (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)")
 
 
 def test_generated_documentation_has_not_drifted() -> None:
@@ -28,3 +38,67 @@ def test_the_man_page_reads_without_warnings(pytestconfig: pytest.Config) -> Non
     plain = re.sub(r"\x1b\[[0-9;]*m|.\x08", "", done.stdout)
     assert "git scopecraft run [options] TASK" in plain
     assert "SCOPECRAFT_HOME" in plain
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the plugin of plugins/README.md is installed, written down as it is listed there."""
+    source, site = tmp_path_factory.mktemp("scopecraft-nomad"), tmp_path_factory.mktemp("site")
+    for name, text in LISTING.findall(GUIDE.read_text(encoding="utf-8")):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_text(text, encoding="utf-8")
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "--no-deps", "--no-build-isolation", "--target", site, source], check=True)
+    return site
+
+
+@pytest.fixture
+def nomad(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(site))
+
+
+def names() -> dict[str, list[str]]:
+    """What can be chosen of each kind, in a process that sees what was installed."""
+    found = f"{{kind: plugins.names(kind) for kind in {tuple(plugins.HOOKS)}}}"
+    code = f"import json; from scopecraft_git import plugins; print(json.dumps({found}))"
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ, capture_output=True, text=True, check=True)
+    answer: dict[str, list[str]] = json.loads(done.stdout)
+    return answer
+
+
+@pytest.mark.usefixtures("nomad")
+def test_the_plugin_of_the_guide_adds_what_the_guide_says() -> None:
+    without = {kind: plugins.names(kind) for kind in plugins.HOOKS}
+    added = {kind: [name for name in found if name not in without[kind]] for kind, found in names().items()}
+    assert added == {"executor": ["nice"], "agent": ["parrot"], "storage": [], "handler": ["limit"]}
+
+
+@pytest.mark.usefixtures("nomad")
+def test_the_guide_shows_the_plugin_as_it_is_listed(scopecraft: Scopecraft) -> None:
+    listed = scopecraft("plugins").stdout
+    assert listed in GUIDE.read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("nomad")
+def test_the_plugin_of_the_guide_does_a_task(scopecraft: Scopecraft) -> None:
+    done = scopecraft("run", "greet", "-p", "Say hello", "--executor", "nice", "--agent", "parrot", "--follow")
+    assert (done.code, "Say hello\n" in done.stdout) == (0, True), done.stderr
+
+
+def test_every_hook_is_in_the_guide() -> None:
+    hooks = [name for name, value in vars(hookspecs).items() if hasattr(value, "scopecraft_spec")]
+    assert sorted(hooks) == sorted(plugins.HOOKS.values())
+    guide = GUIDE.read_text(encoding="utf-8")
+    assert [hook for hook in hooks if f"| `{hook}()` |" not in guide] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    lost = []
+    for path, anchor in LINK.findall(page.read_text(encoding="utf-8")):
+        target = (page.parent / path).resolve() if path else page
+        headings = HEADING.findall(target.read_text(encoding="utf-8")) if target.suffix == ".md" else []
+        anchors = [re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings]
+        if not target.exists() or (anchor and anchor not in anchors):
+            lost.append(f"{path}#{anchor}")
+    assert lost == []
