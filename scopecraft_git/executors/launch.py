@@ -51,16 +51,14 @@ def outlive(argv: list[str], cwd: str, environment: dict[str, str]) -> None:
     stdin = os.open("stdin", os.O_RDONLY | os.O_NONBLOCK)
     keeper = os.open("stdin", os.O_WRONLY)
     os.set_blocking(stdin, True)
-    agent = os.fork()
+    signal.signal(signal.SIGUSR1, lambda *_: close_once(keeper))
+    agent = fork_known()
     if agent == 0:
-        os.setpgid(0, 0)
         append = os.O_WRONLY | os.O_APPEND | os.O_CREAT
         for number, source in enumerate((stdin, os.open("stream.log", append), os.open("stderr.log", append))):
             os.dup2(source, number)
         become(argv, cwd, environment)
     os.close(stdin)
-    signal.signal(signal.SIGUSR1, lambda *_: close_once(keeper))
-    write("process.json", {"parent": os.getpid(), "group": agent})
     record(os.waitpid(agent, 0)[1])
 
 
@@ -76,9 +74,8 @@ def share_terminal(argv: list[str], cwd: str, environment: dict[str, str]) -> No
     for name in OF_THE_TERMINAL:
         environment.pop(name, None)
     environment.update({name: os.environ[name] for name in OF_THE_TERMINAL if name in os.environ})
-    agent = os.fork()
+    agent = fork_known()
     if agent == 0:
-        os.setpgid(0, 0)
         os.tcsetpgrp(0, os.getpid())
         for number in LEFT_TO_THE_AGENT:
             signal.signal(number, signal.SIG_DFL)
@@ -91,10 +88,29 @@ def share_terminal(argv: list[str], cwd: str, environment: dict[str, str]) -> No
         signal_group(agent, number)
 
     signal.signal(signal.SIGHUP, close)
-    write("process.json", {"parent": os.getpid(), "group": agent})
     status = await_end(agent)
     end_output()
     record(closed[0] if closed else status, closed=bool(closed))
+
+
+def fork_known() -> int:
+    """Fork into a process group of its own, which starts to work once `process.json` tells of it.
+
+    Whoever has seen the agent do anything can then find it, though this process be killed at any instant.
+    """
+    told, tell = os.pipe()
+    agent = os.fork()
+    if agent == 0:
+        os.close(tell)
+        os.setpgid(0, 0)
+        if not os.read(told, 1):
+            os._exit(NOT_FOUND)
+        return 0
+    write("process.json", {"parent": os.getpid(), "group": agent}, durable=False)
+    os.write(tell, b"!")
+    os.close(told)
+    os.close(tell)
+    return agent
 
 
 def await_end(agent: int) -> int:
@@ -135,12 +151,13 @@ def close_once(descriptor: int) -> None:
         return
 
 
-def write(name: str, document: dict[str, int]) -> None:
-    """Whole or not at all, also when the machine goes down."""
+def write(name: str, document: dict[str, int], *, durable: bool = True) -> None:
+    """Whole or not at all; `durable` also when the machine goes down."""
     with open(f"{name}.new", "w", encoding="utf-8") as file:  # noqa: PTH123
         json.dump(document, file)
         file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            os.fsync(file.fileno())
     os.replace(f"{name}.new", name)  # noqa: PTH105
 
 
