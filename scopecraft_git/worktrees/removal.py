@@ -70,6 +70,8 @@ def _clean(repository: Repository, worktree: Worktree, *, dry_run: bool) -> Clea
         if left := losses(repository, worktree):
             more = f" and {len(left) - 1} more" if len(left) > 1 else ""
             return Cleaned(worktree, False, left[0] + more)
+        if worktree.head == worktree.base_commit:
+            return Cleaned(worktree, False, "no commit of its own yet")
         into = _merged_into(repository, worktree)
         if into is None:
             return Cleaned(worktree, False, "not merged yet")
