@@ -40,6 +40,7 @@ bench: .venv/installed ## Measure speed, as ratios within this run
 
 docs: .venv/installed ## Write the generated parts of the documentation
 	$(BIN)/python docs/generate.py
+	$(BIN)/python -m tests.cli.renew
 
 lock: .venv/installed ## Resolve the dependencies anew
 	$(BIN)/pip install --quiet uv

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Gives this machine what the tests need: tmux, a Docker engine, and the images scopecraft-test-base:1 (git, a shell) and
+# Gives this machine what the tests need: tmux, shells, a Docker engine, and the images scopecraft-test-base:1 (git, a shell) and
 # scopecraft-test-agent:VERSION (the packaged Dockerfile on that base, with the real Claude Code CLI).
 # As root on Debian or Ubuntu it installs and starts what is missing; elsewhere it says what is missing and exits 1.
 set -euo pipefail
@@ -31,6 +31,18 @@ have_tmux() {
   command -v tmux >/dev/null && return
   can_install && install_packages tmux && return
   lacks 'tmux is not installed' 'sudo apt-get install tmux'
+}
+
+# The shells that completion is tried in, and what shows the man page.
+have_shells() {
+  local wanted=()
+  command -v zsh >/dev/null || wanted+=(zsh)
+  command -v fish >/dev/null || wanted+=(fish)
+  command -v groff >/dev/null || wanted+=(groff)
+  [ -f /usr/share/bash-completion/completions/git ] || wanted+=(bash-completion git)
+  [ ${#wanted[@]} -gt 0 ] || return 0
+  can_install && install_packages "${wanted[@]}" && return
+  lacks "not installed: ${wanted[*]}" "sudo apt-get install ${wanted[*]}"
 }
 
 have_engine() {
@@ -99,5 +111,6 @@ have_agent() {
 exec 9>"${TMPDIR:-/tmp}/scopecraft-test-machine.$(id -u).lock"
 flock 9
 have_tmux || true
+have_shells || true
 { have_engine && have_base && have_agent; } 9>&- || true
 exit "$missing"
