@@ -23,7 +23,7 @@ Time = Annotated[AwareDatetime, PlainSerializer(rfc3339, when_used="json")]
 class Model(BaseModel):
     """Frozen; a newer version's extra fields are kept out of the way, not an error."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
 
 class Mode(StrEnum):
