@@ -164,7 +164,7 @@ class Executor(Protocol):
     """Runs an agent's process somewhere, and finds it again after a restart."""
 
     name: str
-    modes: Collection[Mode]
+    modes: tuple[Mode, ...]
     """Beside a human, unattended, or both."""
     isolated: bool
     """False when the agent can touch everything its user can."""
