@@ -13,7 +13,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from scopecraft_git.errors import WorktreeLinkError
+from scopecraft_git.errors import ReplacedGitLinkError
 from scopecraft_git.executors.mounts import WORKSPACE, Mount
 from scopecraft_git.protocols import ExecRequest
 from scopecraft_git.repository import Repository
@@ -44,7 +44,7 @@ def mounts(request: ExecRequest) -> list[Mount]:
 
 def prepare(request: ExecRequest) -> None:
     """Make the gitdir anew. An earlier one of this session, whose start failed, is replaced."""
-    _check_link(request.worktree)
+    _check_link(request)
     repository = Repository(request.repository)
     own = request.directory / "git"
     shutil.rmtree(own, ignore_errors=True)
@@ -92,14 +92,14 @@ def _object_mounts(request: ExecRequest) -> Iterator[Mount]:
             yield Mount(request.directory / MASK, f"{OBJECTS}/{number}/info/alternates")
 
 
-def _check_link(worktree: Path) -> None:
+def _check_link(request: ExecRequest) -> None:
     """The container gets another file in its place, and only a file can be covered by a file."""
     try:
-        is_file = stat.S_ISREG((worktree / ".git").lstat().st_mode)
+        is_file = stat.S_ISREG((request.worktree / ".git").lstat().st_mode)
     except OSError:
         is_file = False
     if not is_file:
-        raise WorktreeLinkError(worktree)
+        raise ReplacedGitLinkError(request.worktree, Repository(request.repository).main_worktree)
 
 
 def _packed_refs(repository: Repository, request: ExecRequest) -> bytes:

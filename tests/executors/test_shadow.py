@@ -14,7 +14,7 @@ import pytest
 
 from scopecraft_git import paths
 from scopecraft_git.config import Settings
-from scopecraft_git.errors import WorktreeLinkError
+from scopecraft_git.errors import ReplacedGitLinkError
 from scopecraft_git.executors import shadow
 from scopecraft_git.executors.homecoming import Homecoming
 from scopecraft_git.models import Mode
@@ -188,7 +188,7 @@ def test_a_replaced_link_is_refused(kind: str, repo: Path, worktree: Path, own: 
         link.mkdir()
     if kind == "link":
         link.symlink_to(repo / ".git")
-    with pytest.raises(WorktreeLinkError):
+    with pytest.raises(ReplacedGitLinkError):
         _prepared_again(own, repo, worktree)
 
 

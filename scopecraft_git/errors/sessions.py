@@ -1,0 +1,72 @@
+"""Sessions and the queue."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from scopecraft_git.errors.base import NotFoundError, RefusedError, ScopecraftError, did_you_mean
+
+
+class SessionNotFoundError(NotFoundError):
+    def __init__(self, selector: str, near: Sequence[str] = ()) -> None:
+        super().__init__(
+            f"No session is called {selector}{did_you_mean(near)}",
+            "To see the sessions, run git scopecraft list --all",
+        )
+
+
+class AmbiguousSessionError(RefusedError):
+    def __init__(self, selector: str, candidates: Sequence[str]) -> None:
+        super().__init__(
+            f"{selector} could be any of {', '.join(candidates)}",
+            f"Give more of the id: git scopecraft show {candidates[0]}",
+        )
+
+
+class UnreadableSessionError(ScopecraftError):
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            f"The record {path} cannot be read: {reason}",
+            f"It was left as it is. To set the session aside: mv '{path.parent}' '{path.parent}.broken'",
+        )
+
+
+class IllegalTransitionError(RefusedError):
+    def __init__(self, session: str, status: str, wanted: str) -> None:
+        super().__init__(
+            f"The session {session} is {status}, which cannot become {wanted}",
+            f"To see how it stands, run git scopecraft show {session}",
+        )
+
+
+class SessionEndedError(RefusedError):
+    def __init__(self, session: str, status: str) -> None:
+        super().__init__(
+            f"The session {session} has ended ({status})",
+            f"To see what it did, run git scopecraft logs {session}",
+        )
+
+
+class QueueFullError(RefusedError):
+    def __init__(self, waiting: int, maximum: int) -> None:
+        super().__init__(
+            f"The queue is full: {waiting} sessions wait and the limit is {maximum}",
+            "Wait for one to start: git scopecraft list; or allow more: git config --global scopecraft.max-waiting 20",
+        )
+
+
+class SupervisorSilentError(ScopecraftError):
+    def __init__(self, session: str, log: Path) -> None:
+        super().__init__(
+            f"The supervisor did not take up the session {session}; it stays in the queue",
+            f"See what the supervisor says: cat {log}",
+        )
+
+
+class StartFailedError(ScopecraftError):
+    def __init__(self, session: str, reason: str) -> None:
+        super().__init__(
+            f"The session {session} did not start: {reason}",
+            f"To see all of it, run git scopecraft show {session}",
+        )
