@@ -17,10 +17,12 @@ class AmbiguousWorktreeError(RefusedError):
 
 
 class MainBranchError(RefusedError):
-    def __init__(self, branch: str, path: Path) -> None:
+    """`own` is the branch that the task would have without being told another."""
+
+    def __init__(self, branch: str, path: Path, own: str) -> None:
         super().__init__(
             f"{branch} is the default branch, and an agent never works there ({path})",
-            f"Give the agent a branch of its own: --branch feature/{path.name}",
+            f"Give the agent a branch of its own: --branch {own}",
         )
 
 

@@ -39,15 +39,19 @@ _INITIALIZING = "initializing"
 def guard(repository: Repository, worktree: Worktree, settings: WorktreeSettings | None = None) -> None:
     """Raise what forbids a session in `worktree`, as `at` has just read it; asked again right before one starts."""
     base = settings.base if settings else repository.config.get("scopecraft.worktree.base")
-    refuse_unfit(repository, worktree, repository.protected(repository.refs(), base))
+    own = (settings or WorktreeSettings()).prefix + worktree.path.name
+    refuse_unfit(repository, worktree, repository.protected(repository.refs(), base), own)
 
 
-def refuse_unfit(repository: Repository, worktree: Worktree, protected: Collection[str]) -> None:
-    """Raise the `RefusedError` that says why no session may work in `worktree`, if there is one."""
+def refuse_unfit(repository: Repository, worktree: Worktree, protected: Collection[str], own: str) -> None:
+    """Raise the `RefusedError` that says why no session may work in `worktree`, if there is one.
+
+    `own` is the branch to suggest in place of a protected one.
+    """
+    if worktree.branch and worktree.branch in protected:
+        raise MainBranchError(worktree.branch, worktree.path, own)
     if worktree.main:
         raise MainWorktreeError(worktree.path, worktree.branch or "a commit")
-    if worktree.branch and worktree.branch in protected:
-        raise MainBranchError(worktree.branch, worktree.path)
     if worktree.locked == _INITIALIZING:
         raise HalfMadeWorktreeError(worktree.path)
     if not worktree.path.is_dir():

@@ -62,6 +62,11 @@ class _Scene(NamedTuple):
     """Worktree by the branch it holds, the main one before others."""
     protected: Collection[str]
 
+    @property
+    def own_branch(self) -> str:
+        """What the task's branch is called where nothing else is known of it."""
+        return self.request.settings.prefix + self.request.suffix
+
 
 def resolve(
     repository: Repository,
@@ -126,7 +131,7 @@ def _branch(scene: _Scene) -> str:
             raise AmbiguousWorktreeError(request.task, hits)
         if hits:
             return hits[0]
-    return prefix + request.suffix
+    return scene.own_branch
 
 
 def _local_name(branch: str, refs: Refs) -> str:
@@ -137,11 +142,11 @@ def _local_name(branch: str, refs: Refs) -> str:
 def _plan(scene: _Scene, branch: str, base: str, base_commit: str) -> Plan:
     if branch in scene.held:
         worktree = scene.held[branch]
-        refuse_unfit(scene.repository, worktree, scene.protected)
+        refuse_unfit(scene.repository, worktree, scene.protected, scene.own_branch)
         return Plan(worktree.path, branch, branch, worktree.head, False, False, scene.request)
     path = _path(scene, branch)
     if branch in scene.protected:
-        raise MainBranchError(branch, path)
+        raise MainBranchError(branch, path, scene.own_branch)
     _refuse_place(scene, path, branch)
     if branch in scene.refs.heads:
         return Plan(path, branch, branch, scene.refs.heads[branch], True, False, scene.request)
@@ -178,7 +183,7 @@ def _path(scene: _Scene, branch: str) -> Path:
 def _refuse_place(scene: _Scene, path: Path, branch: str) -> None:
     for worktree in scene.worktrees:
         if worktree.path == path:
-            refuse_unfit(scene.repository, worktree, scene.protected)
+            refuse_unfit(scene.repository, worktree, scene.protected, scene.own_branch)
             raise WrongBranchError(path, worktree.branch or "no branch", branch)
         if path.is_relative_to(worktree.path):
             raise NestedWorktreeError(path, worktree.path)

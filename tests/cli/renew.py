@@ -43,6 +43,7 @@ SAMPLES: dict[str, Any] = {
     "operation": "rebase",
     "origin": "git config",
     "outer": Path("/code/app"),
+    "own": "feature/auth-05A",
     "path": Path("/code/app.worktrees/auth-05A"),
     "plugin": "nomad",
     "program": "claude",

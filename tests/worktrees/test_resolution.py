@@ -174,6 +174,14 @@ def test_the_default_branch_is_refused_also_where_nobody_stands_on_it(repo: Path
         resolve(branch="main")
 
 
+@pytest.mark.parametrize("task", ["main", "implement-auth-05A"])
+def test_the_default_branch_is_refused_as_such_where_the_user_stands_on_it(resolve: Resolve, task: str) -> None:
+    with pytest.raises(errors.MainBranchError) as refusal:
+        resolve(task=task, branch="main" if task != "main" else None)
+    assert refusal.value.hint.endswith("--branch feature/auth-05A")
+    assert resolve(branch=refusal.value.hint.rpartition(" ")[2]).creates_branch
+
+
 def test_a_branch_that_the_main_worktree_stands_on_is_refused(repo: Path, git: Any, resolve: Resolve) -> None:
     git(repo, "switch", "-q", "-c", "feature/auth-05A")
     with pytest.raises(errors.MainWorktreeError):
