@@ -1,39 +1,21 @@
-"""Runs the agent in a container: its worktree, a copy of the refs, and nothing else of this machine."""
+"""Runs the agent in a container: its worktree, a copy of the refs, and nothing else of this machine.
+
+What does it is imported when first needed: every command that names an executor loads this module.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import logging
-import os
-import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from scopecraft_git import paths
 from scopecraft_git.config import Settings
-from scopecraft_git.errors import CannotAttachError, DockerRefusedError
-from scopecraft_git.executors import agent_home, credentials, engine, image_facts, mounts, relay, shadow
-from scopecraft_git.executors.container import DockerExecution
-from scopecraft_git.executors.engine import Engine, NotNowError, NotThereError
-from scopecraft_git.executors.image_facts import ImageFacts
-from scopecraft_git.executors.mounts import HOME, WORKSPACE, Mount
+from scopecraft_git.errors import CannotAttachError
 from scopecraft_git.hookspecs import hookimpl
 from scopecraft_git.models import Mode
 from scopecraft_git.protocols import ExecRequest, Executor
 
-SESSION, REPOSITORY, SCOPECRAFT_HOME, LOGIN = (
-    "scopecraft.session", "scopecraft.repository", "scopecraft.home", "scopecraft.login"
-)  # fmt: skip
-LOG: dict[str, Any] = {
-    "type": "json-file",
-    "config": {"max-size": "1t", "max-file": "1", "compress": "false", "mode": "blocking"},
-}
-"""Said in full: the engine's own defaults would be mixed in, and a log that rotates loses what was not yet read."""
-KILLS_GROUP = {"TINI_KILL_PROCESS_GROUP": "1"}
-"""The container's init then hands a signal to the agent and to what it runs."""
-
-logger = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from scopecraft_git.executors.container import DockerExecution
 
 
 class DockerExecutor:
@@ -42,183 +24,29 @@ class DockerExecutor:
     isolated = True
 
     def check(self, settings: Settings, _argv: Sequence[str], /) -> None:
+        from scopecraft_git.executors import engine, mounts
+
         chosen = engine.chosen()
         mounts.wanted(settings.docker.mounts, engine=chosen.address)
         chosen.require_image(settings.docker.image)
 
     def describe(self, request: ExecRequest) -> Mapping[str, Any]:
-        limits = request.settings.docker
-        return {
-            "image": limits.image,
-            "network": limits.network,
-            "mounts": [str(mount) for mount in _mounts(request, engine.chosen())],
-            "user": _user(),
-            "memory": limits.memory,
-            "cpus": limits.cpus,
-            "pids": limits.pids,
-        }
+        from scopecraft_git.executors import containers
+
+        return containers.describe(request)
 
     def start(self, request: ExecRequest) -> DockerExecution:
-        if found := self.find(request):
-            return found  # a start that was killed before anyone knew of it
-        reached = engine.remembered(request.directory)
-        facts = image_facts.learn(reached, request.settings.docker.image)
-        try:
-            _prepare(reached, request, facts)
-            execution = DockerExecution(reached, _create(reached, request, facts), request)
-            try:
-                _start(execution, facts)
-            except BaseException:
-                execution.release()
-                raise
-        except BaseException:
-            _clear(request)
-            raise
-        _warn_of_shared_login(reached, request)
-        return execution
+        from scopecraft_git.executors import containers
+
+        return containers.start(request)
 
     def find(self, request: ExecRequest) -> DockerExecution | None:
-        reached = engine.remembered(request.directory)
-        try:
-            with reached.asked("look for the container"):
-                found = reached.api.inspect_container(_name(request))
-        except NotThereError:
-            return None
-        labels = found["Config"]["Labels"] or {}
-        if labels.get(SCOPECRAFT_HOME) != _home_id():
-            raise DockerRefusedError("use this name", f"the container {_name(request)} is of another SCOPECRAFT_HOME")
-        return DockerExecution(reached, found["Id"], request) if found["State"]["Status"] != "created" else None
+        from scopecraft_git.executors import containers
+
+        return containers.find(request)
 
     def attach(self, request: ExecRequest) -> Sequence[str]:
         raise CannotAttachError(request.session_id, self.name)
-
-
-def _prepare(reached: Engine, request: ExecRequest, facts: ImageFacts) -> None:
-    """Lay out on this side what the container will see."""
-    engine.remember(request.directory, reached)
-    for old in ("environment.json", "input.closed", "stderr.log"):
-        (request.directory / old).unlink(missing_ok=True)
-    shadow.prepare(request)
-    agent_home.write_passwd(request.directory / "passwd", facts)
-    credentials.lay_out(request)
-    home = agent_home.ensure(request.worktree)
-    with agent_home.usable(home):
-        mounts.make_targets(_mounts(request, reached), home)
-
-
-def _create(reached: Engine, request: ExecRequest, facts: ImageFacts) -> str:
-    """The id of a new container. One of this name that was created and never started makes way."""
-    with _named("create the container"), reached.asked("create the container"):
-        config = _config(reached, request, facts.id)
-        try:
-            with reached.asked("create the container"):
-                created = reached.api.create_container_from_config(config, _name(request))
-        except NotNowError:
-            reached.api.remove_container(_name(request))  # refused for one that runs
-            created = reached.api.create_container_from_config(config, _name(request))
-    return str(created["Id"])
-
-
-def _start(execution: DockerExecution, facts: ImageFacts) -> None:
-    reached, request = execution.engine, execution.request
-    home = agent_home.of(request.worktree)
-    with agent_home.usable(home):
-        agent_home.bring_login(home, request.login_files, reached, facts, execution.container)
-    with _named("start the container"), reached.asked("start the container"):
-        reached.api.start(execution.container)
-
-
-@contextlib.contextmanager
-def _named(action: str) -> Iterator[None]:
-    """Where nothing may be absent or in the way, that is an error like any other."""
-    try:
-        yield
-    except (NotThereError, NotNowError) as error:
-        raise DockerRefusedError(action, str(error)) from error
-
-
-def _clear(request: ExecRequest) -> None:
-    """Leave nothing of a start that failed."""
-    credentials.clear(request)
-    shutil.rmtree(request.directory / "git", ignore_errors=True)
-    for name in ("engine.json", "given-refs", "passwd", shadow.MASK, shadow.LINK):
-        (request.directory / name).unlink(missing_ok=True)
-
-
-def _mounts(request: ExecRequest, reached: Engine) -> list[Mount]:
-    own = [
-        *shadow.mounts(request),
-        Mount(agent_home.of(request.worktree), HOME, read_only=False),
-        Mount(request.directory / "passwd", "/etc/passwd"),
-        *credentials.mounts(request),
-    ]
-    wanted = request.settings.docker.mounts
-    return own + mounts.wanted(wanted, engine=reached.address, repository=request.repository)
-
-
-def _config(reached: Engine, request: ExecRequest, image: str) -> dict[str, Any]:
-    limits = request.settings.docker
-    host = reached.api.create_host_config(
-        mounts=[mount.as_docker() for mount in _mounts(request, reached)],
-        network_mode=limits.network,
-        cap_drop=["ALL"],
-        security_opt=["no-new-privileges:true"],
-        init=True,
-        mem_limit=limits.memory,
-        memswap_limit=limits.memory,
-        nano_cpus=int(limits.cpus * 1e9),
-        pids_limit=limits.pids,
-        log_config=LOG,
-    )
-    environment = {"TERM": "dumb", "LANG": "C.UTF-8"} | limits.env | request.environment | {"HOME": HOME} | KILLS_GROUP
-    config: dict[str, Any] = reached.api.create_container_config(
-        image,
-        list(request.argv),
-        entrypoint=["/bin/sh", "-c", relay.SCRIPT, "scopecraft"],
-        user=_user(),
-        working_dir=WORKSPACE,
-        detach=True,
-        stdin_open=True,
-        tty=False,
-        environment=environment,
-        labels=_labels(request),
-        host_config=host,
-    )
-    return config
-
-
-def _labels(request: ExecRequest) -> dict[str, str]:
-    own = {SESSION: request.session_id, REPOSITORY: str(request.repository), SCOPECRAFT_HOME: _home_id()}
-    return own if request.credentials or not request.login_files else {**own, LOGIN: request.agent}
-
-
-def _warn_of_shared_login(reached: Engine, request: ExecRequest) -> None:
-    if LOGIN not in _labels(request) or not agent_home.uses_image_login(agent_home.of(request.worktree)):
-        return
-    same = [f"{SCOPECRAFT_HOME}={_home_id()}", f"{LOGIN}={request.agent}"]
-    with reached.asked("list containers"):
-        running = reached.api.containers(filters={"label": same, "status": "running"})
-    if len(running) > 1:
-        logger.warning(
-            "%d sessions share the login of %s; when one renews it, the others may be logged out. Give each a token: "
-            'git config --global scopecraft.agents.%s.credentials \'{"VARIABLE": "FILE"}\'',
-            len(running),
-            request.settings.docker.image,
-            request.agent,
-        )
-
-
-def _name(request: ExecRequest) -> str:
-    return f"scopecraft-{request.session_id}"
-
-
-def _user() -> str:
-    return f"{os.getuid()}:{os.getgid()}"
-
-
-def _home_id() -> str:
-    """Which SCOPECRAFT_HOME a container belongs to."""
-    return hashlib.sha256(os.fsencode(paths.home())).hexdigest()[:16]
 
 
 @hookimpl

@@ -638,7 +638,7 @@ from tests.executors.contract import Bench
 from scopecraft_git.executors.docker import DockerExecutor
 from scopecraft_git.config import Settings
 engine.chosen().api.version()
-import scopecraft_git.executors.homecoming, git
+import scopecraft_git.executors.containers, git
 engine._engine.cache_clear()
 os.setgroups([int(sys.argv[2])]); os.setgid(1000); os.setuid(1000)
 folder, commit = Path(sys.argv[1]), sys.argv[3]
