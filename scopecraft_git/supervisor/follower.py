@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -34,6 +35,8 @@ class Follower:
         self, session: Session, storage: Storage, *, changed: Callable[[], object], ended: Callable[[], object]
     ) -> None:
         self.id = session.id
+        self.failed = False
+        """Whether it stopped following for a reason other than the session's end."""
         self._thread = threading.Thread(target=self._run, name=session.id, daemon=True)
         self._storage = storage
         self._changed, self._ended = changed, ended
@@ -72,11 +75,9 @@ class Follower:
     def _run(self) -> None:
         try:
             self._follow()
-        except ScopecraftError as error:
-            complain(self.id, error)
-            self._could_not(error)
         except Exception as error:  # one session's trouble must not become the others'
             complain(self.id, error)
+            self._could_not(error)
         finally:
             self._started.set()
             self._ended()
@@ -245,12 +246,18 @@ class Follower:
         lines = safe_text(written[-STDERR_TAIL:].decode(errors="replace")).splitlines()
         return "\n".join(lines[-20:])
 
-    def _could_not(self, error: ScopecraftError) -> None:
-        """A session that never started has failed; one that runs is taken up again by the loop."""
-        if self._execution is None and not self._monitor.session.started_at:
-            self._monitor.notice("start_failed", error.message, hint=error.hint)
+    def _could_not(self, error: Exception) -> None:
+        """A session that never started has failed. One that runs goes on, and is taken up again by the loop."""
+        self.failed = True
+        message = error.message if isinstance(error, ScopecraftError) else repr(error)
+        with contextlib.suppress(ScopecraftError, OSError):
+            if self._execution is not None or self._monitor.session.started_at:
+                self._monitor.notice("not_followed", f"Not followed for now: {message}")
+                return
             status = SessionStatus.CANCELLED if self._stopping else SessionStatus.FAILED
-            self._end(Outcome(status=status, reason=safe_text(error.message), stderr=self._stderr_tail()))
+            self._monitor.notice("start_failed", message, hint=getattr(error, "hint", ""))
+            self._end(Outcome(status=status, reason=safe_text(message), stderr=self._stderr_tail()))
+            self.failed = False
 
     def _send(self, execution: Execution, data: bytes) -> None:
         try:
