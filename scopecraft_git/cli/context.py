@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scopecraft_git import config, plugins, sessions
 from scopecraft_git.config import Settings
-from scopecraft_git.errors import NotARepositoryError, WorktreeNotFoundError
+from scopecraft_git.errors import (
+    InvalidTaskNameError,
+    NotARepositoryError,
+    TaskNotFoundError,
+    UnreadableTaskError,
+    WorktreeNotFoundError,
+)
 from scopecraft_git.models import Session, SessionStatus, Task, Worktree
 from scopecraft_git.protocols import Storage
 
@@ -51,6 +58,22 @@ def living(repository: Repository) -> list[Session]:
     active = reversed(list(storage().sessions(active=True)))
     found = [session for session in active if session.repository == repository.common_dir]
     return sorted(found, key=lambda session: session.status is not SessionStatus.QUEUED)
+
+
+def worktree_called(repository: Repository, name: str) -> Worktree:
+    """The worktree that a task, a suffix, a branch, a folder or a path names. Raises `WorktreeNotFoundError`."""
+    from scopecraft_git import tasks, worktrees
+
+    with contextlib.suppress(TaskNotFoundError, UnreadableTaskError):
+        if found := worktree_of(repository, tasks.find(name, repository.main_worktree)):
+            return found
+    try:
+        return worktrees.named(repository, name, settings_of(repository).worktree.prefix)
+    except WorktreeNotFoundError:
+        with contextlib.suppress(InvalidTaskNameError):
+            if found := worktree_of(repository, tasks.bare(name)):
+                return found
+        raise
 
 
 def worktree_of(repository: Repository, task: Task) -> Worktree | None:

@@ -17,6 +17,9 @@ from scopecraft_git.repository import Repository
 app = group("List, make and remove worktrees.")
 
 TaskName = Annotated[str, typer.Argument(metavar="TASK", help="Task id, or a name", autocompletion=complete.tasks)]
+Name = Annotated[
+    str, typer.Argument(metavar="WORKTREE", help="Task, branch, folder or path", autocompletion=complete.worktrees)
+]
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON")]
 
 
@@ -45,13 +48,9 @@ def list_(json: Json = False) -> None:
 
 
 @app.command()
-def path(task: TaskName) -> None:
-    """Print where a task's worktree is."""
-    repository = Repository.discover(Path.cwd())
-    if found := context.worktree_of(repository, _task(task, repository)):
-        print(found.path)  # as it is, for a shell to change into
-    else:
-        print(worktrees.named(repository, task, _prefix(repository)).path)
+def path(name: Name) -> None:
+    """Print where a worktree is."""
+    print(context.worktree_called(Repository.discover(Path.cwd()), name).path)  # as it is, for a shell to change into
 
 
 @app.command()
@@ -78,15 +77,12 @@ def create(
 
 @app.command()
 def remove(
-    name: Annotated[
-        str,
-        typer.Argument(metavar="WORKTREE", help="Task, branch, folder or path", autocompletion=complete.worktrees),
-    ],
+    name: Name,
     force: Annotated[bool, typer.Option("--force", "-f", help="Remove it with what only exists there")] = False,
 ) -> None:
     """Remove a worktree that git scopecraft made, and its branch."""
     repository = Repository.discover(Path.cwd())
-    worktree = worktrees.named(repository, name, _prefix(repository))
+    worktree = context.worktree_called(repository, name)
     removed = worktrees.remove(repository, worktree, force=force)
     branch = f" and the branch {removed.branch}" if removed.branch else ""
     console.changed(f"Removed worktree @ {output.short(worktree.path)}{branch}")
@@ -124,11 +120,7 @@ def _task(name: str, repository: Repository) -> Task:
     try:
         return tasks.find(name, repository.main_worktree)
     except TaskNotFoundError:
-        return tasks.bare(name.removeprefix(_prefix(repository)))
-
-
-def _prefix(repository: Repository) -> str:
-    return context.settings_of(repository).worktree.prefix
+        return tasks.bare(name.removeprefix(context.settings_of(repository).worktree.prefix))
 
 
 def _count_changes(repository: Repository, worktree: Worktree) -> int | None:

@@ -26,6 +26,14 @@ def test_from_creation_to_removal(scopecraft: Scopecraft, repo: Path, git: Any) 
     assert git(repo, "branch", "--list", "feature/*") == ""
 
 
+def test_a_worktree_goes_by_the_name_its_task_has_without_a_file(scopecraft: Scopecraft) -> None:
+    path = Path(json.loads(scopecraft("worktree", "create", "fix-typo", "--json").stdout)["path"])
+    for name in ("fix-typo", "../app.worktrees/typo"):
+        assert scopecraft("worktree", "path", name).stdout == f"{path}\n", name
+    assert scopecraft("worktree", "remove", "fix-typo").code == 0
+    assert not path.exists()
+
+
 def test_list_tells_what_is_not_committed_where(scopecraft: Scopecraft, repo: Path, git: Any) -> None:
     made = json.loads(scopecraft("worktree", "create", "auth-05A", "--json").stdout)
     git(repo, "worktree", "add", "-q", "-b", "by-hand", "../by-hand")
