@@ -131,6 +131,18 @@ def test_an_agent_that_fails_leaves_its_code_and_last_words(scopecraft: Scopecra
     assert "no luck" in scopecraft("show", task).stdout
 
 
+def test_the_diff_outlives_the_worktree_as_long_as_there_is_a_branch(
+    scopecraft: Scopecraft, repo: Path, task: str, git: Any
+) -> None:
+    scopecraft(*local(task, COMMITS, "--follow"))
+    git(repo, "worktree", "remove", "--force", "../app.worktrees/auth-05A")
+    assert "+hello" in scopecraft("diff", task).stdout
+    git(repo, "branch", "-D", "feature/auth-05A")
+    gone = scopecraft("diff", task)
+    assert gone.code == 3
+    assert "is gone, and so is the branch feature/auth-05A" in gone.stderr
+
+
 def test_stop_ends_it(scopecraft: Scopecraft, task: str) -> None:
     scopecraft(*local(task, "trap 'echo stopping; exit 5' INT; echo ready; while :; do sleep 0.1; done"))
     stopped = scopecraft("stop", task)

@@ -11,7 +11,7 @@ import typer
 
 from scopecraft_git import console, sessions
 from scopecraft_git.cli import complete, context, listing, output
-from scopecraft_git.errors import FAILED, SessionEndedError
+from scopecraft_git.errors import FAILED, SessionEndedError, WorkGoneError
 from scopecraft_git.models import Mode, Session, SessionStatus
 
 LOOKS_AGAIN = 0.05
@@ -82,12 +82,23 @@ def attach(session: Selector) -> None:
 
 
 def diff(session: Selector) -> None:
-    """Show what changed in a session's worktree since it began."""
+    """Show what changed in a session's worktree since it began.
+
+    Where the worktree is gone, what its branch has.
+    """
+    console.answer(_diff(context.session(session)).rstrip("\n"))
+
+
+def _diff(session: Session) -> str:
     from scopecraft_git import worktrees
     from scopecraft_git.repository import Repository
 
-    found = context.session(session)
-    console.answer(worktrees.diff(Repository(found.repository), found.worktree, found.base_commit).rstrip("\n"))
+    repository = Repository(session.repository)
+    if session.worktree.is_dir() and session.worktree in repository.linked():
+        return worktrees.diff(repository, session.worktree, session.base_commit)
+    if session.branch in repository.refs().heads:
+        return worktrees.branch_diff(repository, session.branch, session.base_commit)
+    raise WorkGoneError(session.id, session.worktree, session.branch)
 
 
 def _shown(name: str, value: object) -> list[str]:

@@ -154,6 +154,14 @@ class WorktreeNotFoundError(NotFoundError):
         )
 
 
+class WorkGoneError(NotFoundError):
+    def __init__(self, session: str, path: Path, branch: str) -> None:
+        super().__init__(
+            f"The worktree {path} is gone, and so is the branch {branch}",
+            f"To see what the agent did there, run git scopecraft logs {session}",
+        )
+
+
 class NotOurWorktreeError(RefusedError):
     def __init__(self, path: Path) -> None:
         super().__init__(

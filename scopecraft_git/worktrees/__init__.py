@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from scopecraft_git.worktrees.contents import changes, diff, losses
+from scopecraft_git.worktrees.contents import branch_diff, changes, diff, losses
 from scopecraft_git.worktrees.guards import guard, valid_branch
 from scopecraft_git.worktrees.inventory import at, listing, named
 from scopecraft_git.worktrees.locks import lock, unlock
@@ -18,6 +18,7 @@ __all__ = [
     "Plan",
     "Removed",
     "at",
+    "branch_diff",
     "changes",
     "clean",
     "diff",

@@ -14,6 +14,10 @@ from scopecraft_git.worktrees.inventory import marker
 
 _GITLINK = "160000"
 _BARE = {"HEAD", "objects", "refs"}
+_DIFF = (
+    "diff", "--no-ext-diff", "--no-textconv", "--ignore-submodules=all",
+    "--no-color", "--src-prefix=a/", "--dst-prefix=b/", "--no-relative",
+)  # fmt: skip
 
 
 def losses(repository: Repository, worktree: Worktree) -> list[str]:
@@ -44,9 +48,12 @@ def diff(repository: Repository, worktree: Path, base: str) -> str:
         entries = [f"100644 {'1' * len(commit)}\t{name}\0" for name in untracked if name and not name.endswith("/")]
         made_known = os.fsencode("".join(entries))
         repository.git_in(worktree, "update-index", "-z", "--index-info", environment=beside, stdin=made_known)
-        format_ = ("--no-color", "--src-prefix=a/", "--dst-prefix=b/", "--no-relative")
-        inert = ("--no-ext-diff", "--no-textconv", "--ignore-submodules=all")
-        return repository.git_in(worktree, "diff", *inert, *format_, commit, "--", environment=beside)
+        return repository.git_in(worktree, *_DIFF, commit, "--", environment=beside)
+
+
+def branch_diff(repository: Repository, branch: str, base: str) -> str:
+    """What `branch` has that `base` has not, for a worktree that is gone."""
+    return repository.git(*_DIFF, repository.resolve(base), repository.resolve(f"refs/heads/{branch}"), "--")
 
 
 def changes(repository: Repository, path: Path) -> list[str]:

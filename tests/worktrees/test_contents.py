@@ -111,6 +111,17 @@ def test_a_diff_has_commits_changes_and_new_files(repository: Repository, made: 
     assert "diff --git a/empty b/empty" in diff
 
 
+def test_a_branch_without_a_worktree_has_the_same_diff(
+    repository: Repository, made: Worktree, repo: Path, git: Any
+) -> None:
+    commit(git, made.path, "committed")
+    commit(git, repo, "theirs")
+    base = git(repo, "rev-parse", "main~1")
+    diff = worktrees.diff(repository, made.path, base)
+    assert "+committed" in diff
+    assert worktrees.branch_diff(repository, "feature/auth-05A", base) == diff
+
+
 def test_a_diff_has_links_programs_and_what_took_the_place_of_a_folder(
     repository: Repository, repo: Path, git: Any, make: Make
 ) -> None:
