@@ -116,15 +116,24 @@ def test_logs_show_what_it_said(scopecraft: Scopecraft, task: str) -> None:
 def test_follow_shows_it_live_and_exits_as_the_session_did(scopecraft: Scopecraft, task: str) -> None:
     good = scopecraft(*local(task, "echo fine", "--follow"))
     assert (good.code, "fine\n" in good.stdout) == (0, True)
-    bad = scopecraft(*local(task, "echo bad; exit 3", "--follow"))
+    assert "logs -f" not in good.stderr
+    assert good.stderr.endswith(" completed: The agent is done\n")
+    assert "The agent is done" not in good.stdout
+    bad = scopecraft(*local(task, "echo bad; echo no luck >&2; exit 3", "--follow"))
     assert (bad.code, "bad\n" in bad.stdout) == (1, True)
+    session = show(scopecraft, task)["id"]
+    assert bad.stderr.splitlines()[-3:] == [
+        f"✗ {session} failed: The agent exited with 3",
+        "    no luck",
+        f"↳ To see all of it, run git scopecraft show {session}",
+    ]
 
 
 def test_an_agent_that_fails_leaves_its_code_and_last_words(scopecraft: Scopecraft, task: str) -> None:
     scopecraft(*local(task, "echo no luck >&2; exit 3"))
     waited = scopecraft("wait", task)
     assert waited.code == 1
-    assert "✗" in waited.stderr
+    assert waited.stderr.splitlines()[-2] == "    no luck"
     session = show(scopecraft, task)
     assert (session["status"], session["exit_code"]) == ("failed", 3)
     assert session["outcome"]["stderr"] == "no luck"

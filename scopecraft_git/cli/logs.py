@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from scopecraft_git import console, stream
-from scopecraft_git.cli import complete, context
+from scopecraft_git.cli import complete, context, output
 from scopecraft_git.events import (
     Event,
     Finished,
@@ -44,12 +44,14 @@ def logs(
 
 
 def print_events(session: Session, *, follow: bool, as_json: bool) -> None:
-    """To stdout, one after the other; with `follow` until the session has ended."""
+    """To stdout, one after the other; with `follow` until the session has ended, and then how it did."""
     for logged in _events(session, follow=follow):
         if as_json:
             print(json_format.dumps(logged.as_json()), flush=True)
-        elif text := describe(logged.event):
+        elif text := "" if follow and _is_end(logged.event) else describe(logged.event):
             console.answer(text)
+    if follow and not as_json:
+        output.tell_end(context.storage().load(session.id))
 
 
 def describe(event: Event) -> str:
@@ -90,6 +92,10 @@ def _events(session: Session, *, follow: bool) -> Iterator[LoggedEvent]:
         for logged in storage.events(session.id, after=seen):
             seen = logged.seq
             yield logged
+
+
+def _is_end(event: Event) -> bool:
+    return isinstance(event, Notice) and event.code == "ended"
 
 
 def _gist(given: dict[str, object]) -> str:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from scopecraft_git.submission import Draft, Order
     from scopecraft_git.worktrees import Plan
 
+LAST_WORDS = 5
+"""Lines of stderr that are shown of a session that failed; `show` has more."""
+
 
 def pairs(texts: Sequence[str]) -> dict[str, str]:
     """`--data K=V`, repeated."""
@@ -40,7 +43,7 @@ def start(order: Order, *, follow: bool, dry_run: bool, as_json: bool) -> None:
     if as_json:
         console.answer_json(as_document(session))
     else:
-        _tell_start(session)
+        _tell_start(session, follow=follow)
     if follow:
         from scopecraft_git.cli.logs import print_events
 
@@ -56,12 +59,19 @@ def as_document(session: Session, *, full: bool = False) -> dict[str, Any]:
     return sessions.as_json(session, position=position, full=full)
 
 
-def exit_as(session: Session) -> None:
-    """Leave with 0 when the session completed and 1 when it ended otherwise."""
-    from scopecraft_git.cli import context
-
-    if context.storage().load(session.id).status is not SessionStatus.COMPLETED:
-        sys.exit(FAILED)
+def tell_end(session: Session) -> None:
+    """How it ended and, where it failed, its last words; or that it has not ended yet."""
+    reason = f": {session.outcome.reason}" if session.outcome else ""
+    if not session.status.ended:
+        console.failure(f"{session.id} is still {session.status}")
+        console.hint(f"To follow it, run git scopecraft logs -f {session.id}")
+    elif session.status in (SessionStatus.COMPLETED, SessionStatus.CANCELLED):
+        console.changed(f"{session.id} {session.status}{reason}")
+    else:
+        console.failure(f"{session.id} {session.status}{reason}")
+        for line in _last_words(session):
+            console.progress(f"    {line}")
+        console.hint(f"To see all of it, run git scopecraft show {session.id}")
 
 
 def short(path: Path) -> str:
@@ -82,7 +92,19 @@ def _warn_of_freedom(drafted: Draft) -> None:
         console.warning(f"{drafted.executor.name} has no isolation: the agent can do whatever this user can")
 
 
-def _tell_start(session: Session) -> None:
+def exit_as(session: Session) -> None:
+    """Leave with 0 when the session completed and 1 when it ended otherwise."""
+    from scopecraft_git.cli import context
+
+    if context.storage().load(session.id).status is not SessionStatus.COMPLETED:
+        sys.exit(FAILED)
+
+
+def _last_words(session: Session) -> list[str]:
+    return session.outcome.stderr.splitlines()[-LAST_WORDS:] if session.outcome else []
+
+
+def _tell_start(session: Session, *, follow: bool) -> None:
     where = f"{session.task} on {session.executor} ({session.agent})"
     if session.status is SessionStatus.QUEUED:
         from scopecraft_git import session_queue
@@ -92,7 +114,7 @@ def _tell_start(session: Session) -> None:
         console.changed(f"Started {where}")
     if session.mode is Mode.DISPATCH:
         console.hint(f"To sit beside it, run git scopecraft attach {session.task}")
-    else:
+    elif not follow:
         console.hint(f"To follow it, run git scopecraft logs -f {session.task}")
 
 

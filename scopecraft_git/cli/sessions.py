@@ -55,7 +55,7 @@ def wait(
     deadline = None if timeout is None else time.monotonic() + timeout
     ended = [_await_end(session, deadline) for session in waiting]
     for session in ended:
-        _tell_end(session)
+        output.tell_end(session)
     if any(session.status is not SessionStatus.COMPLETED for session in ended):
         raise typer.Exit(FAILED)
 
@@ -66,7 +66,7 @@ def stop(wanted: Selectors) -> None:
         session = context.session(selector)
         if session.status.ended:
             raise SessionEndedError(session.id, session.status)
-        _tell_end(_stop(session))
+        output.tell_end(_stop(session))
 
 
 def attach(session: Selector) -> None:
@@ -141,12 +141,3 @@ def _stop(session: Session) -> Session:
     sessions.ask(session.id, "stop")
     supervisor.wake()
     return _await_end(session, None)
-
-
-def _tell_end(session: Session) -> None:
-    reason = f": {session.outcome.reason}" if session.outcome else ""
-    if session.status in (SessionStatus.COMPLETED, SessionStatus.CANCELLED):
-        console.changed(f"{session.id} {session.status}{reason}")
-    else:
-        console.failure(f"{session.id} is {session.status}{reason}")
-        console.hint(f"To see what it did, run git scopecraft logs {session.id}")
