@@ -68,8 +68,7 @@ def _clean(repository: Repository, worktree: Worktree, *, dry_run: bool) -> Clea
     try:
         _refuse(repository, worktree)
         if left := losses(repository, worktree):
-            more = f" and {len(left) - 1} more" if len(left) > 1 else ""
-            return Cleaned(worktree, False, left[0] + more)
+            return Cleaned(worktree, False, _kept_for(left))
         if worktree.head == worktree.base_commit:
             return Cleaned(worktree, False, "no commit of its own yet")
         into = _merged_into(repository, worktree)
@@ -80,6 +79,14 @@ def _clean(repository: Repository, worktree: Worktree, *, dry_run: bool) -> Clea
     except ScopecraftError as error:
         return Cleaned(worktree, False, error.message)
     return Cleaned(worktree, True, f"merged into {into}")
+
+
+def _kept_for(left: list[str]) -> str:
+    """Why a worktree stays that holds the losses `left`."""
+    more = len(left) - 1
+    if all(loss.startswith("commit: ") for loss in left):
+        return f"not merged yet ({len(left)} {'commits' if more else 'commit'})"
+    return left[0] + (f" and {more} more" if more else "")
 
 
 def _merged_into(repository: Repository, worktree: Worktree) -> str | None:

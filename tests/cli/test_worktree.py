@@ -95,4 +95,5 @@ def test_clean_takes_what_is_merged(scopecraft: Scopecraft, repo: Path, git: Any
         ("feature/merged-05A", True),
         ("feature/open-05B", False),
     ]
+    assert cleaned[1]["reason"] == "not merged yet (1 commit)"
     assert [path.name for path in (repo.parent / "app.worktrees").iterdir()] == ["open-05B"]

@@ -165,6 +165,6 @@ def test_clean_says_of_each_why_it_goes_or_stays(repository: Repository, git: An
     assert told.pop("changed-05A") == (False, "untracked: new")
     assert told.pop("pushed-05A") == (False, "not merged yet")
     assert told.pop("held-05A") == (False, f"The session held-05A-1 lives in {tasks['held-05A'].path}")
-    assert told.pop("ahead-05A")[1].startswith("commit: ")
+    assert told.pop("ahead-05A") == (False, "not merged yet (1 commit)")
     assert not told
     assert [task for task, made in tasks.items() if not made.path.exists()] == ["merged-05A"]
