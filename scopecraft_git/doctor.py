@@ -1,4 +1,7 @@
-"""Looks at all that a session needs, the way a session would use it. Changes nothing."""
+"""Looks at all that a session needs, the way a session would use it.
+
+Changes nothing but the home: its folders are made where they are missing, and the home itself to try an image in.
+"""
 
 from __future__ import annotations
 
@@ -91,10 +94,10 @@ def _git(_settings: Settings) -> Iterator[Finding]:
         yield Finding("git", Status.WRONG, f"{printed} is older than {wanted}, which is needed", upgrade)
 
 
-def _home(_settings: Settings) -> Iterator[Finding]:
+def _home(settings: Settings) -> Iterator[Finding]:
     home = paths.home()
     if not home.exists():
-        yield _future_home(home)
+        yield _future_home(home, tries_image=settings.executor.autonomous == "docker")
     elif home.stat().st_mode & SEEN_BY_OTHERS:
         yield Finding("home", Status.WARNING, f"Others can look into {home}", f"Close it: chmod 700 '{home}'")
     else:
@@ -102,10 +105,11 @@ def _home(_settings: Settings) -> Iterator[Finding]:
         yield Finding("home", Status.FINE, f"Sessions are kept in {home}, for this user alone")
 
 
-def _future_home(home: Path) -> Finding:
+def _future_home(home: Path, *, tries_image: bool) -> Finding:
     above = next(folder for folder in home.parents if folder.exists())
+    also = ", which is now if there is an image to try" if tries_image else ""
     if above.is_dir() and os.access(above, os.W_OK | os.X_OK):
-        return Finding("home", Status.FINE, f"{home} will be made when first needed")
+        return Finding("home", Status.FINE, f"{home} will be made when first needed" + also)
     return _wrong("home", HomeNotWritableError(home, f"{above} cannot be written"))
 
 

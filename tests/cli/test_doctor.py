@@ -43,6 +43,17 @@ def test_every_line_that_is_not_well_ends_in_a_cure(scopecraft: Scopecraft, home
     assert f"  ↳ Close it: chmod 700 '{home}'" in lines
 
 
+def test_a_home_that_is_not_there_yet(scopecraft: Scopecraft, tmp_path: Path) -> None:
+    home = tmp_path / "later"
+    found = checks(scopecraft, 0, SCOPECRAFT_HOME=str(home))
+    assert found["home"]["message"] == f"{home} will be made when first needed"
+    assert not home.exists()
+    docker = {"SCOPECRAFT_EXECUTOR__AUTONOMOUS": "docker", "DOCKER_HOST": "unix:///nowhere"}
+    found = checks(scopecraft, 5, SCOPECRAFT_HOME=str(home), **docker)
+    assert found["home"]["message"].endswith(", which is now if there is an image to try")
+    assert not home.exists()
+
+
 def test_without_git(scopecraft: Scopecraft, tmp_path: Path) -> None:
     found = checks(scopecraft, 5, PATH=str(tmp_path))
     assert found["git"]["message"] == "git is not on the path"
