@@ -36,7 +36,7 @@ _TOOL = re.compile(r"[^\s,(]+(?:\([^)]*\))?")
 
 
 class Prompt(Model):
-    """What the agent is asked, and what a prompt file says about how; the fields of `AgentRequest`."""
+    """What the agent is asked, and what a prompt file says about how: fields of `AgentRequest`."""
 
     text: str
     system_prompt: str | None = None
@@ -44,6 +44,8 @@ class Prompt(Model):
     allowed_tools: tuple[str, ...] = ()
     disallowed_tools: tuple[str, ...] = ()
     mcp_config: str | None = None
+    path: Path | None = None
+    """The prompt file, if there was one."""
 
 
 class Input(NamedTuple):
@@ -114,6 +116,7 @@ def from_file(
         allowed_tools=_tools(path, metadata, "allowedTools"),
         disallowed_tools=_tools(path, metadata, "disallowedTools"),
         mcp_config=_mcp_config(path, metadata),
+        path=path,
     )
 
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import uuid
 from contextlib import AbstractContextManager, nullcontext
@@ -19,6 +20,7 @@ from scopecraft_git import config, paths, plugins, prompts, session_queue, sessi
 from scopecraft_git.config import AgentSettings, Settings
 from scopecraft_git.errors import (
     CommandNotTakenError,
+    McpConfigRefusedError,
     StartFailedError,
     SupervisorSilentError,
     TaskNotFoundError,
@@ -153,21 +155,21 @@ def draft(order: Order, cwd: Path) -> Draft:
         agent_session_id=str(uuid.uuid4()),
         command=order.command,
         settings=_agent_settings(order, settings, agent.name),
-        **prompt.model_dump(exclude={"text"}),
+        **prompt.model_dump(exclude={"text", "path"}),
     )
     if order.mode not in executor.modes:
         raise WrongModeError(executor.name, order.mode, task.id)
     if order.command and not agent.takes_command:
         raise CommandNotTakenError(agent.name, task.id)
+    if not executor.isolated:
+        _refuse_commands_of_the_repository(prompt, repository, executor.name, task.id)
     executor.check(settings, agent.argv(request))
     return Draft(order, settings, repository, task, plan, prompt, executor, agent, request)
 
 
 def submit(drafted: Draft) -> Session:
     """Make the session: a place in the queue, the worktree, the record. All of it, or nothing is left."""
-    paths.ensure_home()
     storage = plugins.storage(drafted.settings.storage)
-    supervisor.wake()  # it starts while the worktree is made
     with (
         sessions.reserved_id(storage, drafted.suffix) as session_id,
         _place(session_id, drafted),
@@ -227,6 +229,16 @@ def _flags(order: Order) -> dict[str, Any]:
     if order.agent:
         flags["agent"] = order.agent
     return flags
+
+
+def _refuse_commands_of_the_repository(prompt: Prompt, repository: Repository, executor: str, task: str) -> None:
+    """What a repository commits, or an agent wrote into a worktree of it, may not say what runs on this machine."""
+    if prompt.path is None or prompt.mcp_config is None:
+        return
+    places = (Path(os.path.normpath(prompt.path)), prompt.path.resolve())
+    for tree in (repository.main_worktree, *repository.linked()):
+        if any(place.is_relative_to(folder) for place in places for folder in (tree, tree.resolve())):
+            raise McpConfigRefusedError(prompt.path, executor, task)
 
 
 def _task(order: Order, main_worktree: Path) -> Task:

@@ -97,6 +97,7 @@ def test_a_prompt_file_is_filled(main: Path) -> None:
         allowed_tools=("Read", "Bash(git log:*)"),
         disallowed_tools=("WebFetch", "Bash(rm *, x)", "Edit"),
         mcp_config='{"servers": {"a": {"command": "x"}}}',
+        path=main / "prompt.md",
     )
 
 

@@ -78,6 +78,18 @@ class InvalidPromptError(RefusedError):
         super().__init__(f"The prompt file {path} cannot be used: {reason}", f"Correct it: ${{EDITOR:-vi}} {path}")
 
 
+class McpConfigRefusedError(RefusedError):
+    """What a repository commits never defines commands; in a container it can do no harm."""
+
+    def __init__(self, path: Path, executor: str, task: str) -> None:
+        super().__init__(
+            f"The prompt file {path} belongs to the repository, and its mcpConfig could start any program on this "
+            f"machine: {executor} has no isolation",
+            "Keep the prompt file outside of the repository, or use a container: "
+            f"git scopecraft run {task} --prompt-file '{path}' --executor docker",
+        )
+
+
 class MissingPromptInputError(UsageError):
     def __init__(self, path: Path, name: str) -> None:
         super().__init__(f"The prompt file {path} needs a value for {name}", f"Give it: --data {name}=VALUE")

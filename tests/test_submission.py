@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scopecraft_git import submission
+from scopecraft_git.errors import DockerUnreachableError, McpConfigRefusedError
+from scopecraft_git.submission import Order
+
+PROMPT = "---\nmcpConfig: {mcpServers: {a: {command: ./a.sh}}}\n---\nDo it\n"
+
+
+def draft(repo: Path, file: str, executor: str = "local") -> submission.Draft:
+    order = Order(task="fix-typo", prompt_file=file, executor=executor, agent="command", command=("true",))
+    return submission.draft(order, repo)
+
+
+@pytest.fixture
+def prompt_file(repo: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """In the repository, and known by its name too. The user stands at its top."""
+    path = repo / ".tasks" / ".modes" / "fix.md"
+    path.parent.mkdir(parents=True)
+    path.write_text(PROMPT)
+    monkeypatch.chdir(repo)
+    return path
+
+
+@pytest.mark.parametrize("name", ["fix", ".tasks/.modes/fix.md", "../link.md", "../worktree/fix.md"])
+def test_a_prompt_file_of_the_repository_starts_no_programs_on_the_machine(
+    repo: Path, prompt_file: Path, git: Any, name: str
+) -> None:
+    git(repo, "worktree", "add", "-q", "../worktree")
+    (repo.parent / "worktree" / "fix.md").write_text(PROMPT)
+    (repo.parent / "link.md").symlink_to(prompt_file)
+    with pytest.raises(McpConfigRefusedError, match="local has no isolation"):
+        draft(repo, name)
+
+
+def test_it_may_in_a_container(repo: Path, prompt_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere")
+    with pytest.raises(DockerUnreachableError):  # which is asked after everything else is in order
+        draft(repo, "fix", executor="docker")
+
+
+def test_the_users_own_prompt_file_may_anywhere(repo: Path, prompt_file: Path) -> None:
+    prompt_file.replace(repo.parent / "mine.md")
+    assert "a.sh" in (draft(repo, "../mine.md").agent_request.mcp_config or "")
