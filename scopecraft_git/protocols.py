@@ -167,7 +167,11 @@ class Executor(Protocol):
     modes: tuple[Mode, ...]
     """Beside a human, unattended, or both."""
     isolated: bool
-    """False when the agent can touch everything its user can."""
+    """False when the agent can touch everything its user can.
+
+    It is then left the user's environment as `environment.json` in the session's folder, to give to the agent and
+    remove; what is left of it goes when the session ends.
+    """
 
     def check(self, settings: Settings, argv: Sequence[str], /) -> None:
         """Raise `ExecutorUnavailableError` if nothing could start here now. Called before a session is queued."""

@@ -22,6 +22,7 @@ from scopecraft_git.errors import (
     SessionNotFoundError,
     UnreadableSessionError,
 )
+from scopecraft_git.executors import launching
 from scopecraft_git.models import Outcome, Session, SessionStatus
 from scopecraft_git.protocols import ExecRequest, Storage
 from scopecraft_git.storage import files, records
@@ -164,7 +165,8 @@ def record(storage: Storage, session: Session, **changes: Any) -> Session:
 
 
 def finish(storage: Storage, session: Session, outcome: Outcome) -> Session:
-    """End it, once: a session that has ended stays as it is."""
+    """End it, once: a session that has ended stays as it is. The user's environment does not stay with it."""
+    launching.forget_environment(session.path)
     ending = {"ended_at": datetime.now(UTC), "exit_code": outcome.exit_code, "outcome": outcome}
     try:
         return transition(storage, session, outcome.status, **ending)

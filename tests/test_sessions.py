@@ -21,6 +21,7 @@ from scopecraft_git.errors import (
     SessionNotFoundError,
     UnreadableSessionError,
 )
+from scopecraft_git.executors import launching
 from scopecraft_git.models import ENDED, Outcome, Session, SessionStatus, ToolUse
 from scopecraft_git.sessions import CANCELLED, COMPLETED, FAILED, PAUSED, QUEUED, RUNNING, STARTING, WAITING
 from scopecraft_git.storage.local import LocalStorage
@@ -247,6 +248,14 @@ def test_it_ends_once(storage: LocalStorage) -> None:
     assert first.ended_at
     again = sessions.finish(storage, made, Outcome(status=COMPLETED, reason="Done", exit_code=0))
     assert again == first == storage.load(made.id)
+
+
+def test_the_users_environment_goes_with_its_end(storage: LocalStorage) -> None:
+    made = make(storage, status=RUNNING)
+    launching.remember_environment(made.path)
+    assert any(made.path.glob("environment*"))
+    sessions.finish(storage, made, Outcome(status=COMPLETED, reason="Done"))
+    assert not any(made.path.glob("environment*"))
 
 
 def test_what_never_started_cannot_have_completed(storage: LocalStorage) -> None:

@@ -23,6 +23,11 @@ def remember_environment(folder: Path) -> None:
     _write_private(folder / ENVIRONMENT, {k: v for k, v in os.environ.items() if not k.startswith("GIT_")})
 
 
+def forget_environment(folder: Path) -> None:
+    """Once the agent has it, or never will. Idempotent."""
+    (folder / ENVIRONMENT).unlink(missing_ok=True)
+
+
 def prepare(request: ExecRequest, *, terminal: bool = False) -> list[str]:
     """Write `launch.json` and return the command that runs it.
 
@@ -38,7 +43,7 @@ def prepare(request: ExecRequest, *, terminal: bool = False) -> list[str]:
         "terminal": terminal,
     }
     _write_private(request.directory / "launch.json", launch)
-    (request.directory / ENVIRONMENT).unlink(missing_ok=True)
+    forget_environment(request.directory)
     return [sys.executable, "-I", "-S", str(SCRIPT), str(request.directory)]
 
 
