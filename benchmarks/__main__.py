@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.measures import Bench, Row
+from tests.machine import AGENT_IMAGE
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -15,7 +16,7 @@ RESULTS = Path(__file__).parent / "results"
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=9, help="measurements of each kind, taken in turn")
-    parser.add_argument("--image", default="my-claude:authenticated", help="image of the docker executor")
+    parser.add_argument("--image", default=AGENT_IMAGE, help="image of the docker executor")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="scopecraft-bench-") as folder:
         bench = Bench(Path(folder), options.rounds, options.image)

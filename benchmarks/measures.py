@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -59,9 +60,10 @@ class Bench:
         self.repo = folder / "app"
         self.home = folder / "home"
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "SCOPECRAFT_"))}
-        self.environment = kept | {"SCOPECRAFT_HOME": str(self.home), "SCOPECRAFT_MAX_WAITING": "50"}
+        self.environment = kept | {"SCOPECRAFT_HOME": str(self.home)}
         self.number = 0
         self._make_repository()
+        self._write_settings()
 
     def measure(self) -> list[Row]:
         rows = [*self._measure_local(), *self._measure_list(), self._measure_memory()]
@@ -191,6 +193,12 @@ class Bench:
         if not shutil.which("docker"):
             return False
         return subprocess.run(["docker", "inspect", self.image], capture_output=True, check=False).returncode == 0
+
+    def _write_settings(self) -> None:
+        """As a user has them, in the file."""
+        (self.home / "config").mkdir(parents=True)
+        settings = {"docker": {"image": self.image}}
+        (self.home / "config" / "orchestration.json").write_text(json.dumps(settings))
 
     def _make_repository(self) -> None:
         self.repo.mkdir()

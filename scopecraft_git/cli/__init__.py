@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
-import traceback
-from datetime import UTC, datetime
 
 from scopecraft_git import console, paths
 from scopecraft_git.errors import BUG, INTERRUPTED, ScopecraftError
@@ -16,6 +15,7 @@ COMPLETE = "_GIT_SCOPECRAFT_COMPLETE"
 
 def main() -> None:
     """The console script. Expected errors become a message, a hint and their exit code; a bug becomes a log."""
+    gc.set_threshold(50_000)  # importing makes many objects and no garbage
     for name in [name for name in os.environ if name.startswith("GIT_")]:
         del os.environ[name]  # a git hook sets them; here the current directory decides
     try:
@@ -52,6 +52,9 @@ def _call() -> None:
 
 def _log_crash(error: Exception) -> str:
     """Where the traceback went; the temporary folder where the home cannot be written."""
+    import traceback
+    from datetime import UTC, datetime
+
     text = "".join(traceback.format_exception(error))
     name = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}.log"
     try:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scopecraft_git import console
+from scopecraft_git import console, paths, supervisor
 from scopecraft_git.errors import FAILED, InvalidPairError
 from scopecraft_git.models import Mode, Session, SessionStatus
 
@@ -29,6 +29,9 @@ def pairs(texts: Sequence[str]) -> dict[str, str]:
 
 def start(order: Order, *, follow: bool, dry_run: bool, as_json: bool) -> None:
     """`run` and `dispatch`, once their options are read."""
+    if not dry_run:
+        paths.ensure_home()
+        supervisor.wake()  # it gets ready while this process still decides
     from scopecraft_git import plugins, submission
 
     drafted = submission.draft(order, Path.cwd())
