@@ -236,6 +236,12 @@ def test_a_dry_run_says_all_and_makes_nothing(
     assert document["argv"] == ["sh", "-c", "true"]
     assert state_of(repo, home, git) == before
     assert "feature/auth-05A" in scopecraft(*local(task, "true", "--dry-run")).stdout
+    git(repo, "branch", "old")
+    assert scopecraft(*local(task, "true", "--dry-run", "--base", "old")).stderr == ""
+    git(repo, "branch", "feature/auth-05A")
+    assert scopecraft(*local(task, "true", "--dry-run", "--base", "old")).stderr == (
+        "▲ --base old is ignored: the branch feature/auth-05A exists already\n"
+    )
 
 
 def test_the_home_is_the_users_alone(scopecraft: Scopecraft, home: Path, task: str) -> None:

@@ -35,6 +35,7 @@ def start(order: Order, *, follow: bool, dry_run: bool, as_json: bool) -> None:
     from scopecraft_git import plugins, submission
 
     drafted = submission.draft(order, Path.cwd())
+    warn_of_base(drafted.plan)
     if dry_run:
         _show_draft(drafted, as_json=as_json)
         return
@@ -88,6 +89,13 @@ def tell_worktree(plan: Plan) -> None:
         console.changed(f"Created worktree @ {short(plan.path)} ({origin})")
     else:
         console.unchanged(f"Worktree @ {short(plan.path)} ({plan.branch})")
+
+
+def warn_of_base(plan: Plan) -> None:
+    """A branch that exists, here or on a remote, starts where it starts."""
+    asked = plan.request.base
+    if asked and plan.base != asked and not plan.base.endswith(f"/{asked}"):
+        console.warning(f"--base {asked} is ignored: the branch {plan.branch} exists already")
 
 
 def _warn_of_freedom(drafted: Draft) -> None:

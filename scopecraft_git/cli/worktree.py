@@ -67,6 +67,7 @@ def create(
     found = _task(task, repository)
     settings = context.settings().worktree
     plan = worktrees.resolve(repository, found.id, tasks.suffix(found), settings, branch=branch, base=base)
+    output.warn_of_base(plan)
     made = worktrees.ensure(repository, plan)
     if json:
         console.answer_json(_as_json(Entry(made, None, _count_changes(repository, made))))

@@ -20,6 +20,9 @@ def test_from_creation_to_removal(scopecraft: Scopecraft, repo: Path, git: Any) 
     assert scopecraft("worktree", "path", "implement-auth-05A", cwd=path).stdout == f"{path}\n"
     again = scopecraft("worktree", "create", "implement-auth-05A")
     assert again.stderr.startswith("○ Worktree @ ")
+    assert scopecraft("worktree", "create", "implement-auth-05A", "--base", "main").stderr.splitlines()[0] == (
+        "▲ --base main is ignored: the branch feature/auth-05A exists already"
+    )
     removed = scopecraft("worktree", "remove", "implement-auth-05A")
     assert removed.stderr == f"✓ Removed worktree @ {path} and the branch feature/auth-05A\n"
     assert not path.exists()
