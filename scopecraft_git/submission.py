@@ -153,7 +153,7 @@ def draft(order: Order, cwd: Path) -> Draft:
         task=task.id,
         mode=order.mode,
         agent_session_id=str(uuid.uuid4()),
-        command=order.command,
+        command=_command(order, executor, cwd),
         settings=_agent_settings(order, settings, agent.name),
         **prompt.model_dump(exclude={"text", "path"}),
     )
@@ -215,6 +215,16 @@ def _waits_for_others(storage: Storage, session: Session) -> bool:
     if queue.held or len(queue.running) + queue.waiting.index(session.id) >= limit:
         return True
     return any(storage.load(other).worktree == session.worktree for other in queue.running)
+
+
+def _command(order: Order, executor: Executor, cwd: Path) -> tuple[str, ...]:
+    """A program named by a path is meant as the user sees it, though the agent works elsewhere.
+
+    In a container it can only be what the worktree has at that path.
+    """
+    if order.command and "/" in order.command[0] and not executor.isolated and (cwd / order.command[0]).is_file():
+        return (str((cwd / order.command[0]).absolute()), *order.command[1:])
+    return order.command
 
 
 def _agent_settings(order: Order, settings: Settings, agent: str) -> AgentSettings:

@@ -251,6 +251,17 @@ def test_the_home_is_the_users_alone(scopecraft: Scopecraft, home: Path, task: s
     assert all(path.parent != home for path in readable)
 
 
+def test_a_program_is_the_one_the_user_sees(scopecraft: Scopecraft, repo: Path) -> None:
+    """`./agent.sh` lies beside the user, and neither in the worktree nor in git."""
+    tools = repo / "tools"
+    tools.mkdir()
+    (tools / "agent.sh").write_text("#!/bin/sh\npwd\n")
+    (tools / "agent.sh").chmod(0o755)
+    done = scopecraft("run", "greet", "-f", "-e", "local", "-a", "command", "--", "./agent.sh", cwd=tools)
+    assert done.code == 0, done.stderr
+    assert f"{repo.parent / 'app.worktrees' / 'greet'}\n" in done.stdout
+
+
 # Refusals: nothing is left, and the hint says what to type
 
 
