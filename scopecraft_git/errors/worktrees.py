@@ -170,6 +170,14 @@ class NotOurWorktreeError(RefusedError):
         )
 
 
+class MainWorktreeStaysError(RefusedError):
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"{path} is the main worktree, which holds the repository itself and stays",
+            "To see which worktrees can be removed, run git scopecraft worktree list",
+        )
+
+
 class WorktreeBusyError(RefusedError):
     def __init__(self, path: Path, session: str) -> None:
         super().__init__(

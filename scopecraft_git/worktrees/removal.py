@@ -11,6 +11,7 @@ from typing import NamedTuple
 from scopecraft_git.errors import (
     CannotRemoveError,
     GitFailedError,
+    MainWorktreeStaysError,
     NotOurWorktreeError,
     ScopecraftError,
     StandingInsideError,
@@ -101,7 +102,9 @@ def _merged_into(repository: Repository, worktree: Worktree) -> str | None:
 
 
 def _refuse(repository: Repository, worktree: Worktree) -> None:
-    if not worktree.ours or worktree.main:
+    if worktree.main:
+        raise MainWorktreeStaysError(worktree.path)
+    if not worktree.ours:
         raise NotOurWorktreeError(worktree.path)
     if worktree.locked is not None:
         sessions = holders(repository.git_dir(worktree.path))

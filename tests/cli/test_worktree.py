@@ -78,7 +78,9 @@ def test_remove_refuses_to_lose_work(scopecraft: Scopecraft, repo: Path, git: An
 def test_only_ours_are_removed(scopecraft: Scopecraft, repo: Path, git: Any) -> None:
     git(repo, "worktree", "add", "-q", "-b", "by-hand", "../by-hand")
     assert scopecraft("worktree", "remove", "by-hand", "--force").code == 4
-    assert scopecraft("worktree", "remove", "main").code == 4
+    main = scopecraft("worktree", "remove", ".")
+    assert (main.code, "is the main worktree" in main.stderr) == (4, True)
+    assert scopecraft("worktree", "remove", "main").stderr == main.stderr
     assert scopecraft("worktree", "remove", "nowhere").code == 3
     assert scopecraft("worktree", "path", "nowhere").code == 3
     assert (repo.parent / "by-hand").is_dir()

@@ -73,8 +73,8 @@ def test_a_branch_that_another_worktree_stands_on_stays(
 
 def test_only_ours_are_removed(repository: Repository, git: Any, repo: Path, make: Make) -> None:
     git(repo, "worktree", "add", "-q", "-b", "feature/auth-05A", str(repo.parent / "by-hand"))
-    for path in (make().path, repo):
-        with pytest.raises(errors.NotOurWorktreeError):
+    for path, refusal in ((make().path, errors.NotOurWorktreeError), (repo, errors.MainWorktreeStaysError)):
+        with pytest.raises(refusal):
             worktrees.remove(repository, worktrees.at(repository, path), force=True)
         assert path.exists()
 
