@@ -49,6 +49,7 @@ BOOKKEEPING = frozenset(
         "attachment",
         "cost-state",
         "custom-title",
+        "file-history-delta",
         "file-history-snapshot",
         "last-prompt",
         "mode",

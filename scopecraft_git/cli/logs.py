@@ -69,8 +69,8 @@ def describe(event: Event) -> str:
             return f"? asks to use {tool}"
         case Finished(is_error=failed, text=text):
             return f"{'✗' if failed else '✓'} finished" + (f": {console.safe_line(text, WIDTH)}" if failed else "")
-        case Notice(text=text):
-            return f"· {text}"
+        case Notice():
+            return "" if event.code == "record" else f"· {event.text}"
         case Unrecognized(raw=raw):
             return f"… {console.safe_line(raw, WIDTH)}"
         case Usage():

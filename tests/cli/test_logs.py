@@ -1,0 +1,13 @@
+from __future__ import annotations
+
+from scopecraft_git.agents import claude_lines
+from scopecraft_git.cli.logs import describe
+from scopecraft_git.events import Notice
+
+
+def test_what_a_transcript_keeps_for_itself_is_not_shown() -> None:
+    for kind in (b"attachment", b"atis-latch", b"file-history-delta"):
+        (record,) = claude_lines.parse(b'{"type": "%s", "messageId": "m"}' % kind)
+        assert isinstance(record, Notice)
+        assert describe(record) == ""
+    assert describe(Notice(code="started", text="Started claude on tmux")) == "· Started claude on tmux"
