@@ -65,15 +65,13 @@ def describe(event: Event) -> str:
             return f"● {name} {console.safe_line(_gist(given), WIDTH)}".rstrip()
         case ToolResult(text=text, is_error=failed):
             return _result(text, failed=failed)
-        case PermissionRequest(tool=tool):
-            return f"? asks to use {tool}"
         case Finished(is_error=failed, text=text):
             return f"{'✗' if failed else '✓'} finished" + (f": {console.safe_line(text, WIDTH)}" if failed else "")
         case Notice():
-            return "" if event.code == "record" else f"· {event.text}"
+            return "" if _is_routine(event) else f"· {event.text}"
         case Unrecognized(raw=raw):
             return f"… {console.safe_line(raw, WIDTH)}"
-        case Usage():
+        case Usage() | PermissionRequest():
             return ""
 
 
@@ -92,6 +90,12 @@ def _events(session: Session, *, follow: bool) -> Iterator[LoggedEvent]:
         for logged in storage.events(session.id, after=seen):
             seen = logged.seq
             yield logged
+
+
+def _is_routine(notice: Notice) -> bool:
+    """A transcript's bookkeeping, and the permission for a call that is shown itself."""
+    allowed = notice.code == "permission_answered" and notice.data.get("allow") is True
+    return allowed or notice.code == "record"
 
 
 def _is_end(event: Event) -> bool:

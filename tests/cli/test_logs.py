@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from scopecraft_git.agents import claude_lines
 from scopecraft_git.cli.logs import describe
-from scopecraft_git.events import Notice
+from scopecraft_git.events import Notice, PermissionRequest
 
 
 def test_what_a_transcript_keeps_for_itself_is_not_shown() -> None:
@@ -11,3 +11,10 @@ def test_what_a_transcript_keeps_for_itself_is_not_shown() -> None:
         assert isinstance(record, Notice)
         assert describe(record) == ""
     assert describe(Notice(code="started", text="Started claude on tmux")) == "· Started claude on tmux"
+
+
+def test_a_permission_is_shown_where_it_was_not_given() -> None:
+    assert describe(PermissionRequest(id="1", tool="Bash")) == ""
+    assert describe(Notice(code="permission_answered", text="Allowed Bash", data={"id": "1", "allow": True})) == ""
+    denied = Notice(code="permission_answered", text="Denied Bash", data={"id": "1", "allow": False})
+    assert describe(denied) == "· Denied Bash"
