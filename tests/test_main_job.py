@@ -242,6 +242,11 @@ def test_a_dry_run_says_all_and_makes_nothing(
     assert scopecraft(*local(task, "true", "--dry-run", "--base", "old")).stderr == (
         "▲ --base old is ignored: the branch feature/auth-05A exists already\n"
     )
+    shown = scopecraft(*local(task, "echo a b", "--dry-run")).stdout.splitlines()
+    assert [line.split() for line in shown if line.startswith(("base ", "argv "))] == [
+        ["base", "-"],
+        ["argv", "sh", "-c", "'echo", "a", "b'"],
+    ]
 
 
 def test_the_home_is_the_users_alone(scopecraft: Scopecraft, home: Path, task: str) -> None:
@@ -381,6 +386,11 @@ def test_a_full_queue_is_refused(scopecraft: Scopecraft, refuses: Any, repo: Pat
     assert "queue is full" in refuses(4, *local("three", "true", "-p", "x"), env=limits)
     gate.touch()
     assert scopecraft("wait", "one", "two").code == 0
+
+
+def test_a_terminal_without_our_symbols_gets_others(scopecraft: Scopecraft) -> None:
+    said = scopecraft("show", "nope", env={"PYTHONIOENCODING": "ascii"})
+    assert (said.code, said.stderr.splitlines()[0]) == (3, "? No session is called nope")
 
 
 # Wherever it is typed

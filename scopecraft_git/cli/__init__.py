@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import os
 import sys
 
@@ -15,6 +16,9 @@ COMPLETE = "_GIT_SCOPECRAFT_COMPLETE"
 
 def main() -> None:
     """The console script. Expected errors become a message, a hint and their exit code; a bug becomes a log."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without our symbols, an agent's odd letters
     gc.set_threshold(50_000)  # importing makes many objects and no garbage
     for name in [name for name in os.environ if name.startswith("GIT_")]:
         del os.environ[name]  # a git hook sets them; here the current directory decides
