@@ -123,7 +123,7 @@ class Draft(NamedTuple):
             "mode": self.order.mode,
             "worktree": str(self.plan.path),
             "branch": self.plan.branch,
-            "base": self.plan.base,
+            "base": self.plan.base if self.plan.creates_branch else None,
             "base_commit": self.plan.commit,
             "executor": self.executor.name,
             "agent": self.agent.name,

@@ -136,15 +136,17 @@ def _show_draft(drafted: Draft, *, as_json: bool) -> None:
         return
     width = max(len(name) for name in document)
     for name, value in document.items():
-        for number, line in enumerate(_lines(value)):
+        for number, line in enumerate(_lines(name, value)):
             console.answer(f"{name if number == 0 else '':<{width}}  {line}".rstrip())
 
 
-def _lines(value: Any) -> list[str]:
-    if isinstance(value, list | tuple):
+def _lines(name: str, value: Any) -> list[str]:
+    if name == "argv":
         import shlex
 
-        return [shlex.join(str(part) for part in value)] if value else ["-"]
+        return [shlex.join(value)]
+    if isinstance(value, list | tuple):
+        return [str(part) for part in value] or ["-"]
     if isinstance(value, dict):
         return [f"{key}={part}" for key, part in value.items()] or ["-"]
     return ["-" if value is None else str(value)]
