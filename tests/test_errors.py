@@ -2,12 +2,17 @@ from __future__ import annotations
 
 import re
 
+from scopecraft_git import errors
 from tests.cli import renew
 
 
 def test_every_error_says_what_it_was_approved_to_say() -> None:
     """`python -m tests.cli.renew` writes them anew."""
     assert "\n".join(map(renew.rendered, renew.every_error())) == renew.ERRORS.read_text(encoding="utf-8")
+
+
+def test_one_session_waits() -> None:
+    assert errors.QueueFullError(1, 1).message == "The queue is full: 1 session waits and the limit is 1"
 
 
 def test_every_hint_holds_something_to_type() -> None:

@@ -50,8 +50,9 @@ class SessionEndedError(RefusedError):
 
 class QueueFullError(RefusedError):
     def __init__(self, waiting: int, maximum: int) -> None:
+        wait = "session waits" if waiting == 1 else "sessions wait"
         super().__init__(
-            f"The queue is full: {waiting} sessions wait and the limit is {maximum}",
+            f"The queue is full: {waiting} {wait} and the limit is {maximum}",
             "Wait for one to start: git scopecraft list; or allow more: git config --global scopecraft.max-waiting 20",
         )
 
