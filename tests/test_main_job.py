@@ -242,8 +242,8 @@ def test_a_dry_run_says_all_and_makes_nothing(
     assert scopecraft(*local(task, "true", "--dry-run", "--base", "old")).stderr == (
         "▲ --base old is ignored: the branch feature/auth-05A exists already\n"
     )
-    shown = scopecraft(*local(task, "echo a b", "--dry-run")).stdout.splitlines()
-    assert [line.split() for line in shown if line.startswith(("base ", "argv "))] == [
+    lines = scopecraft(*local(task, "echo a b", "--dry-run")).stdout.splitlines()
+    assert [line.split() for line in lines if line.startswith(("base ", "argv "))] == [
         ["base", "-"],
         ["argv", "sh", "-c", "'echo", "a", "b'"],
     ]
