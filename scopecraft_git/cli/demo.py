@@ -10,9 +10,9 @@ from scopecraft_git import console
 
 NEXT = """
 In a repository of one's own:
-  git scopecraft doctor
-  git scopecraft task new implement-auth-05A -p 'What there is to do'
-  git scopecraft run implement-auth-05A --follow"""
+  {program} doctor
+  {program} task new implement-auth-05A -p 'What there is to do'
+  {program} run implement-auth-05A --follow"""
 
 
 def demo(
@@ -26,6 +26,6 @@ def demo(
 
     console.answer("A throw-away repository with one task:")
     folder = show.run(console.answer, keep=keep)
-    console.answer(NEXT)
+    console.answer(NEXT.format(program=show.program()))
     if keep:
         console.hint(f"To look around, run cd {folder}/app && export SCOPECRAFT_HOME={folder}/.scopecraft")

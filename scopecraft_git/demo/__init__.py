@@ -79,6 +79,14 @@ def run(echo: Callable[[str], object], *, keep: bool = False) -> Path:
     return folder
 
 
+def program() -> str:
+    """What to type for `git scopecraft` here: git finds it only where it is on the path."""
+    script = Path(sys.executable).with_name("git-scopecraft")
+    if shutil.which(script.name):
+        return "git scopecraft"
+    return shlex.quote(str(script)) if script.exists() else shlex.join([sys.executable, "-m", "scopecraft_git"])
+
+
 class Demo:
     def __init__(self, folder: Path, echo: Callable[[str], object]) -> None:
         self._repository = folder / "app"

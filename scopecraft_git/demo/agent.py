@@ -4,6 +4,7 @@ It asks no model. What it prints is what Claude Code prints, a JSON object a lin
 """
 
 import json
+import shlex
 import subprocess
 import sys
 import time
@@ -51,7 +52,7 @@ def write(name: str, text: str) -> None:
 
 def run(*command: str) -> None:
     shown = ["python3" if part == sys.executable else part for part in command]
-    call("Bash", {"command": " ".join(shown)})
+    call("Bash", {"command": shlex.join(shown)})
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     answer(done.stdout.strip() or "done", failed=done.returncode != 0)
     if done.returncode:

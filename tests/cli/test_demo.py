@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from scopecraft_git import supervisor
+from scopecraft_git import demo, supervisor
 from tests.conftest import Scopecraft
 
 
@@ -24,13 +24,14 @@ def temp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_demo_shows_the_main_job_and_leaves_nothing(scopecraft: Scopecraft, temp: Path, home: Path) -> None:
     before = sorted(home.rglob("*"))
-    shown = scopecraft("demo")
+    shown = scopecraft("demo", env={"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"})
     assert (shown.code, shown.stderr) == (0, "")
     for line in (
         "✓ Created worktree @ ~/app.worktrees/greeting-05A (feature/greeting-05A from main)",
         "✓ Started implement-greeting-05A on local (command)",
         "● Write greeting.py",
         "  └ greets as asked",
+        "● Bash git commit --quiet --message 'Greet people by name'",
         "✓ finished",
         "Greet people by name",
         " 2 files changed, 9 insertions(+)",
@@ -40,6 +41,14 @@ def test_the_demo_shows_the_main_job_and_leaves_nothing(scopecraft: Scopecraft, 
     assert list(temp.iterdir()) == []
     assert sorted(home.rglob("*")) == before
     assert not _at_work_below(temp)
+
+
+def test_what_it_says_to_type_works_where_git_does_not_find_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    printed = subprocess.check_output(f"{demo.program()} --version", shell=True, text=True)
+    assert printed.startswith("git-scopecraft ")
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:/usr/bin:/bin")
+    assert demo.program() == "git scopecraft"
 
 
 def test_the_demo_says_the_same_every_time(scopecraft: Scopecraft, temp: Path) -> None:
@@ -79,19 +88,19 @@ def test_what_does_not_work_is_said(scopecraft: Scopecraft, temp: Path, tmp_path
 
 @pytest.mark.parametrize("options", [[], ["--keep"]], ids=["", "keep"])
 def test_an_interrupted_demo_ends_its_session(scopecraft: Scopecraft, temp: Path, options: list[str]) -> None:
-    demo = subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-m", "scopecraft_git", "demo", *options],
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
-    assert demo.stdout
-    for line in demo.stdout:
+    assert process.stdout
+    for line in process.stdout:
         if "Write greeting.py" in line:
-            os.killpg(demo.pid, signal.SIGINT)
+            os.killpg(process.pid, signal.SIGINT)
             break
-    demo.communicate(timeout=30)
-    assert demo.returncode == 130
+    process.communicate(timeout=30)
+    assert process.returncode == 130
     assert not _at_work_below(temp)
     kept = list(temp.iterdir())
     assert len(kept) == len(options)
