@@ -45,7 +45,7 @@ class DockerSettings(Section):
     image: str = "my-claude:authenticated"
     """Image that autonomous sessions run in."""
     network: str = "bridge"
-    """Network of the container: bridge, none, host, or one you made."""
+    """Network of the container: bridge, none, host, or one of the user's own."""
     env: dict[str, str] = Field(default_factory=dict)
     """Environment of the container."""
     mounts: tuple[str, ...] = ()

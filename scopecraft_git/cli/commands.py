@@ -92,7 +92,7 @@ def _print_version(wanted: bool) -> None:
 def scopecraft(
     _version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Show the version"),
 ) -> None:
-    """Give every task for an AI coding agent a worktree of its own."""
+    """Give every task for an AI coding agent a worktree of its own"""
 
 
 def _make(name: str, where: str) -> Any:

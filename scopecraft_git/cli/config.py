@@ -13,7 +13,7 @@ from scopecraft_git.cli import complete, context, output
 from scopecraft_git.cli.commands import group
 from scopecraft_git.storage import files
 
-app = group("Show and change settings.")
+app = group("Show and change settings")
 
 Key = Annotated[
     str, typer.Argument(metavar="KEY", help="Setting, such as docker.image", autocompletion=complete.settings)
@@ -29,7 +29,7 @@ def show(
     defaults: Annotated[bool, typer.Option("--defaults", help="With those nobody has set")] = False,
     json: Annotated[bool, typer.Option("--json", help="Answer in JSON")] = False,
 ) -> None:
-    """Show settings, and where each was set."""
+    """Show settings, and where each was set"""
     if key:
         config.require_known(key, config.COMMAND_LINE)
     settings = config.explain(context.git_config())
@@ -49,7 +49,7 @@ def show(
 def set_(
     key: Key, value: Annotated[str, typer.Argument(metavar="VALUE", help="Lists and objects are written as JSON")]
 ) -> None:
-    """Keep a setting in the preferences file."""
+    """Keep a setting in the preferences file"""
     _change(lambda: config.with_setting(key, value))
     console.changed(f"Set {key} in {paths.config_file()}")
     for setting in config.explain(context.git_config()):
@@ -59,7 +59,7 @@ def set_(
 
 @app.command()
 def unset(key: Key) -> None:
-    """Take a setting out of the preferences file."""
+    """Take a setting out of the preferences file"""
     if _change(lambda: config.without_setting(key)):
         console.changed(f"Took {key} out of {paths.config_file()}")
         return
@@ -69,7 +69,7 @@ def unset(key: Key) -> None:
 
 @app.command()
 def path() -> None:
-    """Print where the preferences file is."""
+    """Print where the preferences file is"""
     print(paths.config_file())
 
 

@@ -18,7 +18,7 @@ In a repository of one's own:
 def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave its folder behind")] = False,
 ) -> None:
-    """Show the main job on a throw-away repository.
+    """Show the main job on a throw-away repository
 
     A scripted agent does a task in a worktree of its own. Needs neither Docker nor a network.
     """

@@ -16,7 +16,7 @@ SYMBOLS = {Status.FINE: "✓", Status.WARNING: "▲", Status.WRONG: "✗", Statu
 
 
 def doctor(json: Annotated[bool, typer.Option("--json", help="Answer in JSON")] = False) -> None:
-    """Check what sessions need, and say how to mend what is wrong.
+    """Check what sessions need, and say how to mend what is wrong
 
     Where Docker is used, its image is started once.
     """

@@ -10,7 +10,7 @@ from scopecraft_git import console
 from scopecraft_git.cli import context
 from scopecraft_git.cli.commands import group
 
-app = group("Build the image that agents run in, and log in.")
+app = group("Build the image that agents run in, and log in")
 
 
 @app.command()
@@ -19,7 +19,7 @@ def build(
     claude_version: Annotated[str | None, typer.Option(metavar="VERSION", help="Version of Claude Code")] = None,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Build every layer anew")] = False,
 ) -> None:
-    """Build the image that agents run in."""
+    """Build the image that agents run in"""
     from scopecraft_git.executors import image
 
     settings = context.settings()
@@ -30,7 +30,7 @@ def build(
 
 @app.command()
 def login() -> None:
-    """Log the agent in, and keep the login in the image."""
+    """Log the agent in, and keep the login in the image"""
     from scopecraft_git.executors import image
 
     settings = context.settings()

@@ -39,7 +39,7 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until it ends")] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line")] = False,
 ) -> None:
-    """Show what a session's agent said and did."""
+    """Show what a session's agent said and did"""
     print_events(context.session(session), follow=follow, as_json=json)
 
 

@@ -11,7 +11,7 @@ from scopecraft_git import plugins as registry
 
 
 def plugins(json: Annotated[bool, typer.Option("--json", help="Answer in JSON")] = False) -> None:
-    """List plugins, what they add, and why one does not work."""
+    """List plugins, what they add, and why one does not work"""
     found = registry.installed()
     if json:
         console.answer_json([plugin._asdict() for plugin in found])

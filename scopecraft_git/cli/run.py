@@ -46,7 +46,7 @@ def run(
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """Start an agent on a task.
+    """Start an agent on a task
 
     The task gets a worktree and a branch of its own. Unattended sessions wait in a queue for their turn.
     """
@@ -82,7 +82,7 @@ def dispatch(
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """Open an agent on a task in a tmux window, to work beside it."""
+    """Open an agent on a task in a tmux window, to work beside it"""
     run(
         task,
         command=command,

@@ -30,12 +30,12 @@ def list_(
     all_: Annotated[bool, typer.Option("--all", "-a", help="Every session, however old")] = False,
     json: Json = False,
 ) -> None:
-    """List sessions, those that live and the newest that ended."""
+    """List sessions, those that live and the newest that ended"""
     listing.list_sessions(everything=all_, as_json=json)
 
 
 def show(session: Selector, json: Json = False) -> None:
-    """Show one session: how it stands, what it used, how it ended."""
+    """Show one session: how it stands, what it used, how it ended"""
     document = output.as_document(context.session(session), full=True)
     if json:
         console.answer_json(document)
@@ -49,7 +49,7 @@ def wait(
     wanted: Selectors,
     timeout: Annotated[float | None, typer.Option(metavar="SECONDS", help="Give up after this long")] = None,
 ) -> None:
-    """Wait until sessions have ended; fails unless all completed."""
+    """Wait until sessions have ended; fails unless all completed"""
     storage = context.storage()
     waiting = [sessions.resolve(storage, selector) for selector in wanted]
     deadline = None if timeout is None else time.monotonic() + timeout
@@ -61,7 +61,7 @@ def wait(
 
 
 def stop(wanted: Selectors) -> None:
-    """Stop sessions: interrupt, then end them."""
+    """Stop sessions: interrupt, then end them"""
     for selector in wanted:
         session = context.session(selector)
         if session.status.ended:
@@ -70,7 +70,7 @@ def stop(wanted: Selectors) -> None:
 
 
 def attach(session: Selector) -> None:
-    """Go to the terminal of a dispatched session."""
+    """Go to the terminal of a dispatched session"""
     from scopecraft_git import plugins
 
     found = context.session(session)
@@ -82,7 +82,7 @@ def attach(session: Selector) -> None:
 
 
 def diff(session: Selector) -> None:
-    """Show what changed in a session's worktree since it began.
+    """Show what changed in a session's worktree since it began
 
     Where the worktree is gone, what its branch has.
     """

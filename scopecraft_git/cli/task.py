@@ -18,7 +18,7 @@ from scopecraft_git.repository import Repository
 
 UNREADABLE = "unreadable"
 
-app = group("List, read and write tasks.")
+app = group("List, read and write tasks")
 
 Name = Annotated[str, typer.Argument(metavar="TASK", help="Task id", autocompletion=complete.tasks)]
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON")]
@@ -29,7 +29,7 @@ def list_(
     archived: Annotated[bool, typer.Option("--archived", help="With those in the archive")] = False,
     json: Json = False,
 ) -> None:
-    """List tasks, as they stand while agents work on them."""
+    """List tasks, as they stand while agents work on them"""
     repository = Repository.discover(Path.cwd())
     found = tasks.listing(repository.main_worktree, archived=archived)
     living = {session.task: session for session in context.living(repository)}
@@ -48,7 +48,7 @@ def list_(
 
 @app.command()
 def show(task: Name, json: Json = False) -> None:
-    """Print a task's file, as its worktree has it if it has one."""
+    """Print a task's file, as its worktree has it"""
     repository = Repository.discover(Path.cwd())
     found = tasks.find(task, repository.main_worktree)
     if worktree := context.worktree_of(repository, found):
@@ -75,7 +75,7 @@ def new(
     edit: Annotated[bool, typer.Option("--edit", help="Open it in an editor")] = False,
     json: Json = False,
 ) -> None:
-    """Write a new task's file."""
+    """Write a new task's file"""
     repository = Repository.discover(Path.cwd())
     made = tasks.new(
         task,

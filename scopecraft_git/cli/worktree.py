@@ -14,7 +14,7 @@ from scopecraft_git.errors import ScopecraftError, TaskNotFoundError
 from scopecraft_git.models import Session, Task, Worktree
 from scopecraft_git.repository import Repository
 
-app = group("List, make and remove worktrees.")
+app = group("List, make and remove worktrees")
 
 TaskName = Annotated[str, typer.Argument(metavar="TASK", help="Task id, or a name", autocompletion=complete.tasks)]
 Name = Annotated[
@@ -34,7 +34,7 @@ class Entry(NamedTuple):
 
 @app.command("list")
 def list_(json: Json = False) -> None:
-    """List worktrees, who works in them and what is not committed there."""
+    """List worktrees and what goes on in them"""
     repository = Repository.discover(Path.cwd())
     living = {session.worktree: session for session in context.living(repository)}
     entries = [
@@ -49,7 +49,7 @@ def list_(json: Json = False) -> None:
 
 @app.command()
 def path(name: Name) -> None:
-    """Print where a worktree is."""
+    """Print where a worktree is"""
     print(context.worktree_called(Repository.discover(Path.cwd()), name).path)  # as it is, for a shell to change into
 
 
@@ -62,7 +62,7 @@ def create(
     base: Annotated[str | None, typer.Option(metavar="REF", help="Start a new branch from here")] = None,
     json: Json = False,
 ) -> None:
-    """Make a task's worktree without starting an agent."""
+    """Make a task's worktree without starting an agent"""
     repository = Repository.discover(Path.cwd())
     found = _task(task, repository)
     settings = context.settings().worktree
@@ -81,7 +81,7 @@ def remove(
     name: Name,
     force: Annotated[bool, typer.Option("--force", "-f", help="Remove it with what only exists there")] = False,
 ) -> None:
-    """Remove a worktree that git scopecraft made, and its branch."""
+    """Remove a worktree that git scopecraft made, and its branch"""
     repository = Repository.discover(Path.cwd())
     worktree = context.worktree_called(repository, name)
     removed = worktrees.remove(repository, worktree, force=force)
@@ -98,7 +98,10 @@ def clean(
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would happen, remove nothing")] = False,
     json: Json = False,
 ) -> None:
-    """Remove every worktree whose branch is merged and that holds nothing else."""
+    """Remove the worktrees whose branch is merged
+
+    One that holds anything else is kept.
+    """
     repository = Repository.discover(Path.cwd())
     looked_at = worktrees.clean(repository, dry_run=dry_run)
     if json:

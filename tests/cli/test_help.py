@@ -43,3 +43,10 @@ def test_version(scopecraft: Scopecraft) -> None:
     shown = scopecraft("--version")
     assert (shown.code, shown.stderr) == (0, "")
     assert shown.stdout.startswith("git-scopecraft 0.")
+
+
+def test_help_is_short_and_has_no_full_stop() -> None:
+    for name, page in renew.pages().items():
+        first = page.split("\n\n")[1].strip()
+        assert not first.endswith("."), name
+        assert "...\n" not in page.partition("Commands:")[2], name

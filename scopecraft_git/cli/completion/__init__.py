@@ -16,7 +16,7 @@ class Shell(StrEnum):
 
 
 def completion(shell: Annotated[Shell, typer.Argument(metavar="bash|zsh|fish", help="Shell to speak to")]) -> None:
-    """Print a script that completes commands, tasks and sessions.
+    """Print a script that completes commands, tasks and sessions
 
     For bash, add to ~/.bashrc: source <(git scopecraft completion bash).
     For zsh, behind compinit in ~/.zshrc: source <(git scopecraft completion zsh).
