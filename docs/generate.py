@@ -225,8 +225,8 @@ def _parameters(context: Any) -> tuple[list[Any], list[Any]]:
 
 
 def _argument(parameter: Any) -> str:
-    name = _roff(parameter.metavar or parameter.name.upper())
-    return name if parameter.required or name.startswith("[") else f"[{name}]"
+    name = _roff(parameter.metavar or parameter.name.upper()) + ("" if parameter.nargs == 1 else "…")
+    return name if parameter.required else f"[{name}]"
 
 
 def _man_of_command(context: Any) -> Iterator[str]:

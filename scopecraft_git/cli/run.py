@@ -10,7 +10,7 @@ from scopecraft_git.cli import complete, output
 from scopecraft_git.models import Mode
 
 TaskName = Annotated[str, typer.Argument(metavar="TASK", help="Task id, or a name", autocompletion=complete.tasks)]
-Command = Annotated[list[str] | None, typer.Argument(metavar="[-- ARGV…]", help="Command of --agent command")]
+Command = Annotated[list[str] | None, typer.Argument(metavar="-- ARGV", help="Command of --agent command")]
 Prompt = Annotated[str, typer.Option("-p", "--prompt", metavar="TEXT", help="Add this to what is asked")]
 PromptFile = Annotated[str | None, typer.Option(metavar="FILE", help="Ask with a prompt file, by path or name")]
 Data = Annotated[list[str] | None, typer.Option(metavar="K=V", help="Fill in an input of the prompt file")]

@@ -21,7 +21,7 @@ Selector = Annotated[
     typer.Argument(metavar="SESSION", help="Session id, its beginning, or a task", autocompletion=complete.sessions),
 ]
 Selectors = Annotated[
-    list[str], typer.Argument(metavar="SESSION…", help="Session ids or tasks", autocompletion=complete.sessions)
+    list[str], typer.Argument(metavar="SESSION", help="Session ids or tasks", autocompletion=complete.sessions)
 ]
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON")]
 
