@@ -95,6 +95,15 @@ def test_any_command_in_a_window(scopecraft: Scopecraft, settings: Callable[...,
     assert "hello from implement-auth-05A" in scopecraft("logs", task).stdout
 
 
+def test_attach_needs_a_terminal(scopecraft: Scopecraft, settings: Callable[..., None], task: str) -> None:
+    scopecraft("dispatch", task, "-a", "command", "--", "sleep", "60")
+    refused = scopecraft("attach", task)
+    scopecraft("stop", task)
+    assert refused.code == 2
+    assert refused.stderr.startswith("✗ The window of auth-05A-")
+    assert "git scopecraft logs -f auth-05A-" in refused.stderr
+
+
 def test_attach_needs_a_session_that_lives(scopecraft: Scopecraft, settings: Callable[..., None], task: str) -> None:
     scopecraft("dispatch", task, "-a", "command", "--", "sh", "-c", "exit 0")
     scopecraft("wait", task)

@@ -11,7 +11,7 @@ import typer
 
 from scopecraft_git import console, sessions
 from scopecraft_git.cli import complete, context, listing, output
-from scopecraft_git.errors import FAILED, SessionEndedError, WorkGoneError
+from scopecraft_git.errors import FAILED, AttachNeedsTerminalError, SessionEndedError, WorkGoneError
 from scopecraft_git.models import Mode, Session, SessionStatus
 
 LOOKS_AGAIN = 0.05
@@ -77,6 +77,8 @@ def attach(session: Selector) -> None:
     if found.status.ended:
         raise SessionEndedError(found.id, found.status)
     command = plugins.executor(found.executor).attach(sessions.request(found))
+    if not (sys.stdin.isatty() or "TMUX" in os.environ):  # within tmux it is the client that goes there
+        raise AttachNeedsTerminalError(found.id)
     sys.stdout.flush()
     os.execvp(command[0], list(command))
 

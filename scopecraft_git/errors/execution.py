@@ -151,6 +151,14 @@ class CannotAttachError(RefusedError):
         )
 
 
+class AttachNeedsTerminalError(UsageError):
+    def __init__(self, session: str) -> None:
+        super().__init__(
+            f"The window of {session} needs a terminal to be shown in, and this is none",
+            f"Attach from a terminal, or follow it here: git scopecraft logs -f {session}",
+        )
+
+
 class WindowGoneError(RefusedError):
     def __init__(self, session: str) -> None:
         super().__init__(
