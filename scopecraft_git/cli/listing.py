@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from scopecraft_git import console, paths
@@ -23,7 +24,7 @@ def list_sessions(*, everything: bool = False, as_json: bool = False) -> None:
     if as_json:
         console.answer_json(found)
     elif found:
-        console.answer_table(HEADINGS, map(_row, found))
+        _print_table(found)
     else:
         console.unchanged("No sessions yet")
         console.hint("To start one, run git scopecraft run TASK")
@@ -38,6 +39,24 @@ def age(time: str | None) -> str:
         if seconds >= length:
             return f"{seconds // length}{unit}"
     return f"{seconds}s"
+
+
+def _print_table(found: list[dict[str, Any]]) -> None:
+    """With the repository of each session where they are of several."""
+    rows = [_row(document) for document in found]
+    names = _names({document["repository"] for document in found})
+    if len(names) < 2:
+        console.answer_table(HEADINGS, rows)
+        return
+    wider = [(*row[:2], names[document["repository"]], *row[2:]) for row, document in zip(rows, found, strict=True)]
+    console.answer_table((*HEADINGS[:2], "REPOSITORY", *HEADINGS[2:]), wider)
+
+
+def _names(common_dirs: set[str]) -> dict[str, str]:
+    """Repositories by their folder's name, or by its whole path where others are called so, too."""
+    folders = {common_dir: Path(common_dir.removesuffix("/.git")) for common_dir in common_dirs}
+    names = [folder.name for folder in folders.values()]
+    return {key: folder.name if names.count(folder.name) == 1 else str(folder) for key, folder in folders.items()}
 
 
 def _row(document: dict[str, Any]) -> tuple[str, ...]:
