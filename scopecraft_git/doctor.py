@@ -163,7 +163,7 @@ def _credential(variable: str, path: Path) -> Finding:
         path.open("rb").close()
     except OSError as error:
         reason = error.strerror or str(error)
-        cure = f"Write it there, for this user alone: install -m 600 /dev/stdin '{path}'"
+        cure = f"Write it there, for this user alone: install -D -m 600 /dev/stdin '{path}'"
         return Finding("credentials", Status.WRONG, f"{variable} cannot be read from {path}: {reason}", cure)
     if path.stat().st_mode & SEEN_BY_OTHERS:
         message = f"Others can read {variable} in {path}"

@@ -171,5 +171,5 @@ class CredentialsUnreadableError(MissingError):
     def __init__(self, variable: str, path: Path, reason: str) -> None:
         super().__init__(
             f"The credential {variable} cannot be read from {path}: {reason}",
-            f"Write it there, for this user alone: install -m 600 /dev/stdin {path}",
+            f"Write it there, for this user alone: install -D -m 600 /dev/stdin '{path}'",
         )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -89,11 +90,12 @@ def test_a_home_that_cannot_be_made(scopecraft: Scopecraft, tmp_path: Path) -> N
 
 
 def test_credentials(scopecraft: Scopecraft, repo: Path, tmp_path: Path, git: Any) -> None:
-    key = tmp_path / "key"
+    key = tmp_path / "keys" / "key"
     git(repo, "config", "scopecraft.agents.command.credentials", json.dumps({"KEY": str(key)}))
     found = checks(scopecraft, 5)["credentials"]
     assert (found["status"], found["message"]) == ("wrong", f"KEY cannot be read from {key}: No such file or directory")
-    key.write_text("secret")
+    subprocess.run(found["hint"].partition(": ")[2], shell=True, input=b"secret", check=True)
+    assert checks(scopecraft, 0)["credentials"]["status"] == "fine"
     key.chmod(0o644)
     assert checks(scopecraft, 0)["credentials"]["hint"] == f"Close it: chmod 600 '{key}'"
     key.chmod(0o600)
