@@ -51,7 +51,7 @@ def set_(
 ) -> None:
     """Keep a setting in the preferences file"""
     _change(lambda: config.with_setting(key, value))
-    console.changed(f"Set {key} in {paths.config_file()}")
+    console.changed(f"Set {key} in {output.short(paths.config_file())}")
     for setting in config.explain(context.git_config()):
         if setting.key == key and setting.origin != str(paths.config_file()):
             console.warning(f"The {setting.origin} says otherwise here: {key} is {_text(setting.value)}")
@@ -61,10 +61,10 @@ def set_(
 def unset(key: Key) -> None:
     """Take a setting out of the preferences file"""
     if _change(lambda: config.without_setting(key)):
-        console.changed(f"Took {key} out of {paths.config_file()}")
+        console.changed(f"Took {key} out of {output.short(paths.config_file())}")
         return
     config.require_known(key, config.COMMAND_LINE)
-    console.unchanged(f"{key} is not set in {paths.config_file()}")
+    console.unchanged(f"{key} is not set in {output.short(paths.config_file())}")
 
 
 @app.command()
@@ -94,13 +94,16 @@ def _tell_one(key: str, found: list[config.Setting]) -> None:
     """The bare value, for scripts; nothing for one that has none."""
     if found and found[0].value is not None:
         console.answer(_text(found[0].value))
-    console.unchanged(f"{key} from {found[0].origin if found else config.DEFAULT}")
+    console.unchanged(f"{key} from {_origin(found[0]) if found else config.DEFAULT}")
 
 
 def _row(setting: config.Setting) -> tuple[str, str, str]:
-    file = str(paths.config_file())
-    origin = output.short(paths.config_file()) if setting.origin == file else setting.origin
-    return setting.key, _text(setting.value), origin
+    return setting.key, _text(setting.value), _origin(setting)
+
+
+def _origin(setting: config.Setting) -> str:
+    file = paths.config_file()
+    return output.short(file) if setting.origin == str(file) else setting.origin
 
 
 def _text(value: Any) -> str:

@@ -11,19 +11,19 @@ from tests.conftest import Scopecraft
 
 
 def test_a_setting_from_set_to_unset(scopecraft: Scopecraft, home: Path) -> None:
-    file = home / "config" / "orchestration.json"
+    file, told = home / "config" / "orchestration.json", "~/.scopecraft/config/orchestration.json"
     assert scopecraft("config", "path").stdout == f"{file}\n"
     assert scopecraft("config", "show").stderr.startswith("○ Nothing is set")
-    assert scopecraft("config", "set", "docker.image", "team:1").stderr == f"✓ Set docker.image in {file}\n"
+    assert scopecraft("config", "set", "docker.image", "team:1").stderr == f"✓ Set docker.image in {told}\n"
     assert scopecraft("config", "set", "max_running", "7").code == 0
     assert json.loads(file.read_text()) == {"max_running": 7, "docker": {"image": "team:1"}}
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     shown = scopecraft("config", "show", "docker.image")
-    assert (shown.stdout, shown.stderr) == ("team:1\n", f"○ docker.image from {file}\n")
-    assert scopecraft("config", "unset", "docker.image").stderr == f"✓ Took docker.image out of {file}\n"
+    assert (shown.stdout, shown.stderr) == ("team:1\n", f"○ docker.image from {told}\n")
+    assert scopecraft("config", "unset", "docker.image").stderr == f"✓ Took docker.image out of {told}\n"
     assert json.loads(file.read_text()) == {"max_running": 7}
     again = scopecraft("config", "unset", "docker.image")
-    assert (again.code, again.stderr) == (0, f"○ docker.image is not set in {file}\n")
+    assert (again.code, again.stderr) == (0, f"○ docker.image is not set in {told}\n")
 
 
 def test_show_tells_where_each_value_came_from(scopecraft: Scopecraft, home: Path, repo: Path, git: Any) -> None:
