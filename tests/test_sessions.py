@@ -350,8 +350,8 @@ def test_what_is_told_of_it(home: Path) -> None:
         full=True,
     )
     assert set(full) - set(short) == {
-        "base_commit", "created_at", "started_at", "ended_at", "exit_code", "outcome", "cost_usd", "messages",
-        "tools_used", "last_activity", "last_message", "agent_session_id", "parent", "path",
+        "repository", "base_commit", "created_at", "started_at", "ended_at", "exit_code", "outcome", "cost_usd",
+        "messages", "tools_used", "last_activity", "last_message", "agent_session_id", "parent", "path",
     }  # fmt: skip
     assert full["queue_position"] is None
     assert full["started_at"] == "2026-03-04T05:06:07.089Z"
