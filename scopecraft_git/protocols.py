@@ -118,7 +118,7 @@ class Imported(NamedTuple):
     ref: str
     commit: str
     note: str = ""
-    """Why it did not go to the session's branch, when it did not."""
+    """Why it did not go to the session's branch, or what it replaced there."""
 
 
 class Execution(Protocol):

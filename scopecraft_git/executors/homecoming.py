@@ -91,9 +91,10 @@ class Homecoming:
         if reason := self._objection(home, text):
             return self._put_beside(name, text, reason)
         assert home.commit
+        note = "" if self._descends(text, home.commit) else self._keep_replaced(home.commit)
         self._remember(accepted=[home.commit, text])
         self.repository.git("update-ref", "-m", self._message(), "--end-of-options", name, text, home.commit)
-        return Imported(name, text)
+        return Imported(name, text, note)
 
     def _stray(self, name: str, text: str, folder: Path) -> Imported | None:
         self._take_objects(text, folder)
@@ -109,8 +110,19 @@ class Homecoming:
             return f"the branch is checked out in {home.elsewhere}"
         if home.commit not in self.mark.accepted:
             return "the branch has moved in the repository meanwhile"
-        forward = self.repository.try_git("merge-base", "--is-ancestor", home.commit, commit)
-        return "the agent rewrote commits that the repository has" if forward.returncode else ""
+        # What the session itself committed it may amend, also after it came home; what was there before it may not.
+        if self._descends(commit, home.commit) or self._descends(commit, self.request.commit):
+            return ""
+        return "the agent rewrote commits that were there before it began"
+
+    def _descends(self, commit: str, ancestor: str) -> bool:
+        return self.repository.try_git("merge-base", "--is-ancestor", ancestor, commit).returncode == 0
+
+    def _keep_replaced(self, commit: str) -> str:
+        """Nothing that came home is lost when the agent amends it: it stays under a ref of the session's."""
+        kept = f"{self.beside}replaced-{commit[:12]}"
+        self.repository.git("update-ref", "-m", self._message(), "--end-of-options", kept, commit)
+        return f"it replaces {commit[:10]}, kept as {kept}"
 
     def _failed(self, name: str, commit: str, reason: str) -> Imported:
         return Imported(self._beside(name), commit, f"not imported: {reason}")

@@ -247,17 +247,31 @@ def test_what_was_staged_here_before_is_not_staged_twice(
     assert git(worktree, "status", "--porcelain") == ""
 
 
-def test_rewritten_history_goes_beside(
+def test_what_the_session_committed_it_may_amend(
     repo: Path, worktree: Path, agent: Agent, request_: ExecRequest, git: Any
 ) -> None:
     first = commit(agent, worktree)
     bring(request_)
     agent("commit", "-q", "--amend", "-m", "Other words")
     amended = agent("rev-parse", "HEAD")
-    note = "the agent rewrote commits that the repository has"
+    kept = f"{BESIDE}replaced-{first[:12]}"
+    assert bring(request_) == [Imported(f"refs/heads/{BRANCH}", amended, f"it replaces {first[:10]}, kept as {kept}")]
+    assert bring(request_) == []
+    assert git(repo, "rev-parse", BRANCH) == amended
+    assert git(repo, "rev-parse", kept) == first
+    assert git(worktree, "status", "--porcelain") == ""
+
+
+def test_history_of_before_goes_beside_when_it_is_rewritten(
+    repo: Path, worktree: Path, agent: Agent, request_: ExecRequest, git: Any
+) -> None:
+    before = git(repo, "rev-parse", BRANCH)
+    agent("commit", "-q", "--amend", "-m", "Other words")
+    amended = agent("rev-parse", "HEAD")
+    note = "the agent rewrote commits that were there before it began"
     assert bring(request_) == [Imported(f"{BESIDE}{BRANCH}", amended, note)]
     assert bring(request_) == []
-    assert git(repo, "rev-parse", BRANCH) == first
+    assert git(repo, "rev-parse", BRANCH) == before
     assert git(repo, "rev-parse", f"{BESIDE}{BRANCH}") == amended
 
 
