@@ -82,7 +82,7 @@ def test_the_real_agent_at_work_in_a_window(
 
     assert scopecraft("stop", task).code == 0
     assert show(scopecraft, task)["status"] == "cancelled"
-    assert "implement-auth-05A-dispatch" not in tmux("list-windows", "-a", "-F", "#{window_name}:#{pane_dead}:0")
+    until(lambda: "implement-auth-05A-dispatch" not in tmux("list-windows", "-a", "-F", "#{window_name}"))
 
 
 def test_any_command_in_a_window(scopecraft: Scopecraft, settings: Callable[..., None], repo: Path, task: str) -> None:

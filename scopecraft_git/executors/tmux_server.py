@@ -93,12 +93,19 @@ class TmuxServer:
             raise
 
     def paste(self, pane: str, source: Path, *, bracketed: bool) -> None:
-        """Have the contents of a file arrive as if typed, line ends as Enter; bracketed, as one pasted text."""
+        """Have the contents of a file arrive as if typed, line ends as Enter; bracketed, as one pasted text.
+
+        Not into a dead pane, asked in the same breath: tmux 3.3a crashes then, with everybody's windows.
+        """
         name = f"scopecraft-{pane}"
-        how = ["-p"] if bracketed else []
+        how = "-p" if bracketed else ""
         self.run(
             ["load-buffer", "-b", name, literal(str(source))],
-            ["paste-buffer", *how, "-d", "-b", name, "-t", pane],
+            [
+                *("if-shell", "-F", "-t", pane, "#{pane_dead}"),
+                f"delete-buffer -b '{name}'",
+                f"paste-buffer {how} -d -b '{name}' -t '{pane}'",
+            ],
         )
 
     def screen(self, pane: str, history: int = 0) -> str | None:

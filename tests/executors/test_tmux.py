@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from scopecraft_git.errors import AgentMissingError, StartFailedError, TmuxMissingError, WindowGoneError
+from scopecraft_git.executors.tmux_server import TmuxServer
 from scopecraft_git.models import Mode
 from scopecraft_git.protocols import ExecRequest
 from tests.executors.contract import DEADLINE, Bench, plain, read_until, until
@@ -249,3 +250,15 @@ def test_a_start_that_fails_leaves_nothing(bench: Bench, monkeypatch: pytest.Mon
         bench.executor.start(request)
     assert not (request.directory / "launch.json").exists()
     assert bench.executor.find(request) is None
+
+
+def test_a_dead_pane_is_not_pasted_to(bench: Bench, tmux: Tmux, tmp_path: Path) -> None:
+    """tmux 3.3a would crash, and every session in it would be gone."""
+    ended = bench.start(dispatch(bench, "exit 3")).wait(DEADLINE)
+    assert ended is not None
+    (pane,) = until(lambda: [line for line in tmux("list-panes", "-a", "-F", "#{?pane_dead,#{pane_id},}") if line])
+    text = tmp_path / "text"
+    text.write_text("too late\n")
+    TmuxServer(bench.settings.tmux.socket).paste(pane, text, bracketed=True)
+    assert tmux("list-panes", "-a", "-F", "#{pane_id}") == [pane]
+    assert tmux("list-buffers") == []
