@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import time
+from abc import ABC, abstractmethod
 from pathlib import Path
 from signal import Signals
 
@@ -18,14 +19,15 @@ LOOK_AGAIN = 0.01
 STARTS_WITHIN = 10.0
 
 
-class LaunchedExecution:
+class LaunchedExecution(ABC):
     """Known by its session's folder alone: whoever reads that can follow and stop it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    @abstractmethod
     def poll(self) -> Exit | None:
-        raise NotImplementedError
+        """As `Execution.poll`: only the one who started it knows where else to look."""
 
     def wait(self, timeout: float | None = None) -> Exit | None:
         deadline = None if timeout is None else time.monotonic() + timeout
