@@ -10,13 +10,15 @@ import difflib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, PlainSerializer, ValidationError
 
 from scopecraft_git import paths
 from scopecraft_git.errors import InvalidSettingError, UnknownSettingError, UnreadableConfigError
 
+Size = Annotated[ByteSize, PlainSerializer(lambda size: size.human_readable(), when_used="json")]
+"""Bytes, written as 512m or 2g."""
 DEFAULT, COMMAND_LINE = "default", "command line"
 NOT_SETTINGS = frozenset({"SCOPECRAFT_HOME", "SCOPECRAFT_SESSION", "SCOPECRAFT_DISABLE_PLUGINS"})
 
@@ -78,11 +80,33 @@ class AgentSettings(Section):
     """Variable by variable, the file that holds a token or key."""
 
 
+class WatchdogSettings(Section):
+    """What happens to a session that does not do what it should: warn, or stop."""
+
+    idle: Literal["warn", "stop"] = "warn"
+    """What happens to a session that is idle."""
+    first_event_minutes: float = Field(default=2.0, ge=0)
+    """Minutes that an unattended agent has to say something at all; 0 for any time."""
+    first_event: Literal["warn", "stop"] = "warn"
+    """What happens when it does not."""
+    lingering_seconds: float = Field(default=30.0, ge=0)
+    """Seconds that an agent has to leave after its result."""
+    lingering: Literal["warn", "stop"] = "stop"
+    """What happens when it does not."""
+
+
 class Settings(Section):
     max_running: int = Field(default=3, ge=1)
     """How many autonomous sessions run at a time."""
     max_waiting: int = Field(default=10, ge=0)
     """How many more may wait in the queue."""
+    min_free_memory: Size = ByteSize(512 << 20)
+    """Free memory below which the queue starts nothing, such as 512m or 2g."""
+    max_minutes: float = Field(default=0.0, ge=0)
+    """Minutes of work after which an unattended session is stopped, pauses not counted; 0 for no limit."""
+    idle_minutes: float = Field(default=10.0, ge=0)
+    """Minutes of silence after which a session counts as idle; 0 for never."""
+    watchdog: WatchdogSettings = WatchdogSettings()
     executor: ExecutorSettings = ExecutorSettings()
     agent: str = "claude"
     """Agent that does the tasks."""

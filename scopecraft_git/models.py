@@ -35,6 +35,8 @@ class SessionStatus(StrEnum):
     QUEUED = "queued"
     STARTING = "starting"
     RUNNING = "running"
+    IDLE = "idle"
+    """It runs, and has said nothing for a long time."""
     WAITING = "waiting"
     PAUSED = "paused"
     COMPLETED = "completed"
@@ -132,6 +134,8 @@ class Session(Model):
     ended_at: Time | None = None
     exit_code: int | None = None
     outcome: Outcome | None = None
+    evidence: str | None = None
+    """What is known of a session that is idle, or that cannot be followed for now; None when all is as it should be."""
     cost_usd: float | None = None
     messages: int = 0
     """How many texts the agent wrote."""
@@ -141,6 +145,8 @@ class Session(Model):
     agent_session_id: str | None = None
     parent: str | None = None
     """The session this one continues."""
+    continued_by: tuple[str, ...] = ()
+    """The sessions that continue this one, oldest first."""
     prompt_delivered: bool = False
     imported_commit: str | None = None
     """The newest commit of the agent's that the repository holds on `branch`."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 import pluggy
 
-from scopecraft_git import hookspecs
+from scopecraft_git import __version__, hookspecs
 from scopecraft_git.errors import BrokenPluginError, DuplicatePluginError, UnknownPluginError
 from scopecraft_git.protocols import Agent, Executor, HandlerFactory, Storage
 
@@ -89,8 +89,6 @@ def names(kind: str) -> list[str]:
 
 def installed() -> list[Plugin]:
     """Every plugin with what it adds or why it does not work, built-ins first. Raises nothing."""
-    from importlib.metadata import version
-
     adds: dict[str, list[str]] = {}
     problems: dict[str, str] = {}
     for kind in HOOKS:
@@ -100,8 +98,7 @@ def installed() -> list[Plugin]:
             adds.setdefault(plugin, []).append(f"{kind} {item.name}")
     problems |= _external().problems
     entries = {entry.name: entry for entry in _entry_points()}
-    own = version("scopecraft-git")
-    rows = [Plugin(name, own, "built in", tuple(added)) for name, added in adds.items() if name not in entries]
+    rows = [Plugin(name, __version__, "built in", tuple(added)) for name, added in adds.items() if name not in entries]
     for name, entry in entries.items():
         made, source = (entry.dist.version, entry.dist.name) if entry.dist else ("", "")
         rows.append(Plugin(name, made, source, tuple(adds.get(name, ())), problems.get(name, "")))

@@ -12,6 +12,8 @@ from pathlib import Path
 from signal import Signals
 from typing import Any, NamedTuple, Protocol
 
+from pydantic import ConfigDict
+
 from scopecraft_git.config import AgentSettings, Settings
 from scopecraft_git.errors import ScopecraftError
 from scopecraft_git.events import Event, LoggedEvent, PermissionRequest
@@ -45,6 +47,8 @@ class Agent(Protocol):
     """Whether its input stays open for more messages; if not, it is closed behind the prompt."""
     takes_command: bool
     """Whether it is what the user gives after `--`."""
+    resumes: bool
+    """Whether it can go on with an earlier session of its own, named by `AgentRequest.resume`."""
     login_files: tuple[str, ...]
     """Files below the home directory that hold its login; a container's home gets copies of them."""
     input_box: str | None
@@ -76,6 +80,8 @@ class Agent(Protocol):
 class ExecRequest(Model):
     """All an executor needs to run one agent. Kept on disk: another process may be the one that starts it."""
 
+    model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
+
     session_id: str
     task: str
     mode: Mode
@@ -94,6 +100,12 @@ class ExecRequest(Model):
     credentials: dict[str, Path]
     """Variable by variable, the file that holds its value; read at the start, never copied into records."""
     login_files: tuple[str, ...] = ()
+    input: bytes = b""
+    """What it reads first. An executor without a terminal sees to that as it starts it; others leave it to `send`."""
+    input_ends: bool = False
+    """Whether the agent's input ends behind that."""
+    agent_request: AgentRequest | None = None
+    """What `argv` was made of; a session that continues this one is made of it again."""
     transcript: str | None = None
     """`Agent.transcript`, for executors that have a terminal."""
     input_box: str | None = None
@@ -125,7 +137,10 @@ class Execution(Protocol):
     """One agent's process, also after a restart of ours."""
 
     def poll(self) -> Exit | None:
-        """How it ended, or None while it runs. Never blocks for long."""
+        """How it ended, or None while it runs. Never blocks for long.
+
+        Raises a `ScopecraftError` when that cannot be known for now, as when an engine does not answer.
+        """
 
     def wait(self, timeout: float | None = None) -> Exit | None:
         """`poll` after its end, or None when `timeout` seconds pass first."""
@@ -154,7 +169,14 @@ class Execution(Protocol):
     def resume(self) -> None: ...
 
     def import_commits(self) -> list[Imported]:
-        """Bring home what the agent committed in a copy of its own. Cheap when nothing moved; idempotent."""
+        """Bring home what the agent committed in a copy of its own. Cheap when nothing moved; idempotent.
+
+        Returns all that has come home in this session so far, oldest first, also what an earlier call or another
+        process brought: the caller knows what it has told of before.
+        """
+
+    def evidence(self) -> str:
+        """What can be seen of it now, in a few words: its process and what that has used, its container, its pane."""
 
     def release(self) -> None:
         """Its end is recorded and its work is home: drop what only a running agent needs. Idempotent."""
@@ -180,10 +202,18 @@ class Executor(Protocol):
         """What `run --dry-run` shows of it, such as image and mounts. Creates nothing."""
 
     def start(self, request: ExecRequest) -> Execution:
-        """Start it. A failure leaves nothing half made behind and is a `ScopecraftError`."""
+        """Start it, and give it `request.input`, once. A failure leaves nothing half made behind and is a
+        `ScopecraftError`. One that was killed half-way may be repeated.
+        """
 
     def find(self, request: ExecRequest) -> Execution | None:
-        """The execution that `start` made for this session, if it or its end still exists. Starts nothing."""
+        """The execution that `start` made for this session, if it or its end still exists. Starts nothing.
+
+        None while the agent has not come to life and never will: then it may be started, and is started once.
+        """
+
+    def remains(self) -> Iterable[str]:
+        """The sessions of this SCOPECRAFT_HOME of which something still exists here, whatever their records say."""
 
     def attach(self, request: ExecRequest) -> Sequence[str]:
         """The command that shows the agent's screen; raises `CannotAttachError` where there is none."""

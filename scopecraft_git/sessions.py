@@ -27,12 +27,13 @@ from scopecraft_git.models import Outcome, Session, SessionStatus
 from scopecraft_git.protocols import ExecRequest, Storage
 from scopecraft_git.storage import files, records
 
-QUEUED, STARTING, RUNNING, WAITING, PAUSED, COMPLETED, FAILED, CANCELLED, LOST = SessionStatus
+QUEUED, STARTING, RUNNING, IDLE, WAITING, PAUSED, COMPLETED, FAILED, CANCELLED, LOST = SessionStatus
 
 TRANSITIONS: Mapping[SessionStatus, frozenset[SessionStatus]] = {
     QUEUED: frozenset({STARTING, FAILED, CANCELLED, LOST}),
     STARTING: frozenset({RUNNING, COMPLETED, FAILED, CANCELLED, LOST}),
-    RUNNING: frozenset({WAITING, PAUSED, COMPLETED, FAILED, CANCELLED, LOST}),
+    RUNNING: frozenset({IDLE, WAITING, PAUSED, COMPLETED, FAILED, CANCELLED, LOST}),
+    IDLE: frozenset({RUNNING, WAITING, PAUSED, COMPLETED, FAILED, CANCELLED, LOST}),
     WAITING: frozenset({RUNNING, PAUSED, COMPLETED, FAILED, CANCELLED, LOST}),
     PAUSED: frozenset({RUNNING, WAITING, COMPLETED, FAILED, CANCELLED, LOST}),
     COMPLETED: frozenset(),

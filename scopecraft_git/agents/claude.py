@@ -25,6 +25,7 @@ class Claude:
     name = "claude"
     keeps_input = True
     takes_command = False
+    resumes = True
     login_files: tuple[str, ...] = (".claude/.credentials.json", ".claude.json", ".claude/settings.json")
     input_box: str | None = r"(?m)^[─╭]{3}.*\n(?:│ )?[❯>](?: |\xa0)?((?:.*\n)*?)[─╰]{3}"
     """Between two rules. Not while it holds a shell command (`!`), nor when a dialog has taken its place."""

@@ -19,6 +19,7 @@ class Command:
     name = "command"
     keeps_input = False
     takes_command = True
+    resumes = False
     login_files: tuple[str, ...] = ()
     input_box: str | None = None
 

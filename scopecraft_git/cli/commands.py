@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from scopecraft_git import console
+from scopecraft_git import __version__, console
 
 CONTEXT = {"help_option_names": ["-h", "--help"]}
 
@@ -82,9 +82,7 @@ def group(help: str) -> typer.Typer:
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
-
-        console.answer(f"git-scopecraft {version('scopecraft-git')}")
+        console.answer(f"git-scopecraft {__version__}")
         raise typer.Exit
 
 

@@ -83,7 +83,7 @@ def _is_local() -> bool:
 def _from_disk(newest: int | None) -> Iterator[dict[str, Any]]:
     living = Registry(paths.sessions(), records.folders).ids()
     for record in records.select(living, _read, lambda record: record["ended_at"] is not None, newest=newest):
-        document = {name: record[name] for name in records.FULL}
+        document = {name: record.get(name) for name in records.FULL}
         yield document | {"queue_position": _position(record)}
 
 
