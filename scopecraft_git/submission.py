@@ -93,10 +93,19 @@ class Draft(NamedTuple):
             environment=environment,
             credentials={name: Path(path).expanduser() for name, path in mine.credentials.items()},
             login_files=self.agent.login_files,
+            input=self._first_input(),
+            input_ends=self.order.mode is Mode.AUTONOMOUS and not self.agent.keeps_input,
+            agent_request=self.agent_request,
             transcript=self.agent.transcript(self.agent_request),
             input_box=self.agent.input_box,
             settings=self.settings,
         )
+
+    def _first_input(self) -> bytes:
+        """The prompt, where no screen has to be ready for it."""
+        if self.order.mode is Mode.DISPATCH or not self.prompt.text:
+            return b""
+        return self.agent.message(self.prompt.text, self.order.mode)
 
     def session(self, session_id: str) -> Session:
         """The record it begins with."""

@@ -43,6 +43,7 @@ class Claude:
         if mode is Mode.DISPATCH:
             # Typed as the first letter, ! would have it run the text as a shell command.
             return (f" {text}" if text.startswith("!") else text).encode(errors="replace")
+        text = text.encode(errors="replace").decode()  # a service refuses half a surrogate pair
         return _line({"type": "user", "message": {"role": "user", "content": text}})
 
     def parse(self, line: bytes) -> list[Event]:

@@ -32,7 +32,10 @@ class Command:
         return {"TASK_ID": request.task, "WORK_MODE": request.mode.value}
 
     def message(self, text: str, mode: Mode = Mode.AUTONOMOUS) -> bytes:  # noqa: ARG002 - the same in both
-        return text.encode(errors="replace")
+        try:
+            return text.encode(errors="surrogateescape")  # what was no UTF-8 when the user typed it arrives as it was
+        except UnicodeEncodeError:
+            return text.encode(errors="replace")
 
     def parse(self, line: bytes) -> list[Event]:
         text = line.decode(errors="replace").rstrip("\r")

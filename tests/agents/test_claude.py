@@ -293,6 +293,11 @@ def test_the_environment_names_task_and_mode() -> None:
     assert claude.environment(request(Mode.DISPATCH))["WORK_MODE"] == "dispatch"
 
 
+def test_what_was_no_text_is_left_out_of_a_message() -> None:
+    message = json.loads(claude.message("Fix caf\udce9.txt"))
+    assert message["message"]["content"] == "Fix caf?.txt"
+
+
 def test_a_prompt_that_begins_like_a_shell_command_is_none() -> None:
     assert claude.message("!rm -rf .", Mode.DISPATCH) == b" !rm -rf ."
     assert claude.message("Do #(it)\n", Mode.DISPATCH) == b"Do #(it)\n"

@@ -25,6 +25,11 @@ def test_nothing_given_is_an_error_that_says_how() -> None:
     assert "git scopecraft run fix-it-05A --agent command -- ./agent.sh" in caught.value.hint
 
 
+@pytest.mark.parametrize("mode", Mode)
+def test_it_reads_the_very_bytes_that_were_typed(mode: Mode) -> None:
+    assert command.message("Fix caf\udce9.txt", mode) == b"Fix caf\xe9.txt"
+
+
 def test_lines_like_claudes_are_read_as_such() -> None:
     assert command.parse(b'{"type":"assistant","message":{"content":[{"type":"text","text":"hi"}]}}') == [
         Text(text="hi")
