@@ -225,7 +225,9 @@ class TmuxExecution(LaunchedExecution):
             return
         begins = json.loads((self.folder / "tmux.json").read_bytes()).get(str(transcript), 0)
         with log.open("ab", buffering=0) as copy:
-            for chunk in stream.follow(transcript, begins + position, lambda: self.poll() is not None):
+            for chunk in stream.follow(
+                transcript, begins + position, lambda: self.poll() is not None, also=self.folder
+            ):
                 copy.write(chunk)
                 position += len(chunk)
                 if position > offset:
