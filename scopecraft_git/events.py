@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import Field
 
-from scopecraft_git.models import Model, Time
+from scopecraft_git.models import Model, Time, rfc3339
 
 
 class Text(Model):
@@ -96,8 +96,6 @@ Event = Annotated[
     Field(discriminator="kind"),
 ]
 
-_EVENT: TypeAdapter[Event] = TypeAdapter(Event, config=ConfigDict(defer_build=True))
-
 
 class LoggedEvent(Model):
     """An event as `events.jsonl` holds it; `as_json` flattens it to `{seq, time, offset, kind, …}`."""
@@ -110,14 +108,14 @@ class LoggedEvent(Model):
     event: Event
 
     def as_json(self) -> dict[str, Any]:
-        head = self.model_dump(mode="json", exclude={"event"})
+        head = {"seq": self.seq, "time": rfc3339(self.time), "offset": self.offset}
         return head | self.event.model_dump(mode="json", exclude_none=True)
 
     @classmethod
     def from_json(cls, document: dict[str, Any]) -> LoggedEvent:
         """The inverse of `as_json`. A kind of a newer version becomes `Unrecognized`."""
+        head = {"seq": document["seq"], "time": document["time"], "offset": document.get("offset")}
         try:
-            event = _EVENT.validate_python(document)
+            return cls.model_validate(head | {"event": document})
         except ValueError:
-            event = Unrecognized(raw=str(document))
-        return cls(seq=document["seq"], time=document["time"], offset=document.get("offset"), event=event)
+            return cls.model_validate(head | {"event": Unrecognized(raw=str(document))})

@@ -9,14 +9,17 @@ from typing import BinaryIO
 
 _SEQ = re.compile(rb'\{"seq": ?(\d+)')
 _NEAR = 1 << 16
+_NUMBERED_WITHIN = 64
 
 
 def after(path: Path, seq: int) -> Iterator[bytes]:
-    """Whole lines from shortly before the one that follows `seq`. A last line without its newline is left out."""
+    """Whole lines behind the one numbered `seq`. A last line without its newline is left out."""
     with path.open("rb") as file:
         file.seek(_near(file, seq) if seq else 0)
+        passed = seq == 0
         for line in file:
-            if line.endswith(b"\n"):
+            passed = passed or not _is_within(line, seq)
+            if passed and line.endswith(b"\n"):
                 yield line
 
 
@@ -28,9 +31,13 @@ def _near(file: BinaryIO, seq: int) -> int:
         file.seek(middle)
         file.readline()
         begin = file.tell()
-        number = _SEQ.match(file.readline())
-        if begin < high and number and int(number[1]) <= seq:
+        if begin < high and _is_within(file.readline(_NUMBERED_WITHIN), seq):
             low = begin
         else:
             high = middle
     return low
+
+
+def _is_within(line: bytes, seq: int) -> bool:
+    number = _SEQ.match(line)
+    return number is not None and int(number[1]) <= seq

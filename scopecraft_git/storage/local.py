@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from scopecraft_git import paths
 from scopecraft_git.errors import (
@@ -108,7 +109,7 @@ class LocalStorage:
         path = _events(session_id)
         try:
             for line in lines.after(path, after):
-                event = LoggedEvent.from_json(json.loads(line))
+                event = LoggedEvent.from_json(_parsed(line))
                 if event.seq > after:
                     yield event
         except FileNotFoundError:
@@ -139,7 +140,10 @@ class LocalStorage:
             raise SessionNotFoundError(session_id) from None
 
     def _write(self, session: Session, kept: dict[str, Any]) -> None:
-        """The registry names a session before it lives, and until after it has ended."""
+        """The registry names a session before it lives, and until after it has ended.
+
+        With the name in the registry the session's folder is on the disk, and with the record all that lies in it.
+        """
         if not session.status.ended:
             self._registry.add(session.id)
         document = session.model_dump(mode="json") | kept
@@ -204,6 +208,14 @@ def _kept(session_id: str) -> dict[str, Any]:
     if version > SCHEMA_VERSION:
         raise NewerFormatError(path)
     return {name: value for name, value in document.items() if name not in Session.model_fields}
+
+
+def _parsed(line: bytes) -> Any:
+    """A long session has hundreds of thousands; the faster parser knows no half of a surrogate pair."""
+    try:
+        return from_json(line)
+    except ValueError:
+        return json.loads(line)
 
 
 def _reason(error: Exception) -> str:
