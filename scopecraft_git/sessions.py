@@ -114,6 +114,11 @@ def id_slug(name: str) -> str:
     return re.sub(r"\.{2,}", ".", plain).strip("-._") or "session"
 
 
+def slug_of(session_id: str) -> str:
+    """What the id begins with, as `new_id` was given it."""
+    return session_id.rpartition("-")[0]
+
+
 def create(storage: Storage, session: Session, prompt: str, request: ExecRequest) -> None:
     """Keep a new session: `prompt.md`, `request.json`, then the record, with which it exists. In `reserved_id`."""
     files.write(session.path / "prompt.md", prompt.encode(errors="surrogateescape"))
@@ -165,6 +170,18 @@ def record(storage: Storage, session: Session, **changes: Any) -> Session:
             session = storage.load(session.id)
 
 
+def link(storage: Storage, session: Session) -> None:
+    """Have the session that this one continues name it. Idempotent, and no error where that has no record any more."""
+    if session.parent is None:
+        return
+    with contextlib.suppress(SessionNotFoundError, UnreadableSessionError):
+        parent = storage.load(session.parent)
+        with files.locked(parent.path / "continued.lock"):
+            names = storage.load(parent.id).continued_by
+            if session.id not in names:
+                record(storage, parent, continued_by=(*names, session.id))
+
+
 def finish(storage: Storage, session: Session, outcome: Outcome) -> Session:
     """End it, once: a session that has ended stays as it is. The user's environment does not stay with it."""
     launching.forget_environment(session.path)
@@ -200,13 +217,13 @@ def resolve(storage: Storage, selector: str) -> Session:
     with contextlib.suppress(SessionNotFoundError):
         return storage.load(selector)
     ids = storage.ids()
-    named = [session_id for session_id in ids if _slug_of(session_id) == selector]
+    named = [session_id for session_id in ids if slug_of(session_id) == selector]
     begun = [session_id for session_id in ids if selector and session_id.startswith(selector)]
     if not named and len(begun) > 1:
         raise AmbiguousSessionError(selector, begun[:5])
     found = next(_existing(storage, named or begun), None) or _of_task(storage, ids, selector)
     if found is None:
-        known = dict.fromkeys(_slug_of(session_id) for session_id in ids)
+        known = dict.fromkeys(slug_of(session_id) for session_id in ids)
         raise SessionNotFoundError(selector, difflib.get_close_matches(selector, known, n=3))
     return found
 
@@ -214,7 +231,7 @@ def resolve(storage: Storage, selector: str) -> Session:
 def _of_task(storage: Storage, ids: list[str], task: str) -> Session | None:
     """Ids end where tasks end: `auth-05A-…` may be of `implement-auth-05A`. Only a subtask's tell nothing."""
     slug = id_slug(task)
-    likely = (session_id for session_id in ids if f"-{slug}".endswith(f"-{_slug_of(session_id)}"))
+    likely = (session_id for session_id in ids if f"-{slug}".endswith(f"-{slug_of(session_id)}"))
     for session in itertools.chain(_existing(storage, likely), storage.sessions(newest=_SEARCHED)):
         if session.task == task:
             return session
@@ -299,7 +316,3 @@ def _code(number: int) -> str:
         number, digit = divmod(number, len(_CODE_DIGITS))
         digits.append(_CODE_DIGITS[digit])
     return "".join(reversed(digits))
-
-
-def _slug_of(session_id: str) -> str:
-    return session_id.rpartition("-")[0]

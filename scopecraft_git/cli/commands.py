@@ -23,6 +23,7 @@ COMMANDS = {
     "wait": "sessions:wait",
     "stop": "sessions:stop",
     "attach": "sessions:attach",
+    "continue": "run:continue_",
     "diff": "sessions:diff",
     "task": "task:app",
     "worktree": "worktree:app",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ from scopecraft_git.errors import FAILED, InvalidPairError
 from scopecraft_git.models import Mode, Session, SessionStatus
 
 if TYPE_CHECKING:
-    from scopecraft_git.submission import Draft, Order
+    from scopecraft_git.submission import Draft
     from scopecraft_git.worktrees import Plan
 
 LAST_WORDS = 5
@@ -27,14 +27,14 @@ def pairs(texts: Sequence[str]) -> dict[str, str]:
     return dict(text.split("=", 1) for text in texts)
 
 
-def start(order: Order, *, follow: bool, dry_run: bool, as_json: bool) -> None:
-    """`run` and `dispatch`, once their options are read."""
+def start(decide: Callable[[], Draft], *, follow: bool, dry_run: bool, as_json: bool) -> None:
+    """`run`, `dispatch` and `continue`, once their options are read."""
     if not dry_run:
         paths.ensure_home()
         supervisor.wake()  # it gets ready while this process still decides
     from scopecraft_git import plugins, submission
 
-    drafted = submission.draft(order, Path.cwd())
+    drafted = decide()
     warn_of_base(drafted.plan)
     if dry_run:
         _show_draft(drafted, as_json=as_json)
@@ -99,7 +99,7 @@ def warn_of_base(plan: Plan) -> None:
 
 
 def _warn_of_freedom(drafted: Draft) -> None:
-    if not drafted.executor.isolated and drafted.order.mode is Mode.AUTONOMOUS:
+    if not drafted.executor.isolated and drafted.mode is Mode.AUTONOMOUS:
         console.warning(f"{drafted.executor.name} has no isolation: the agent can do whatever this user can")
 
 
@@ -117,6 +117,7 @@ def _last_words(session: Session) -> list[str]:
 
 def _tell_start(session: Session, *, follow: bool) -> None:
     where = f"{session.task} on {session.executor} ({session.agent})"
+    where += f", to continue {session.parent}" if session.parent else ""
     if session.status is SessionStatus.QUEUED:
         from scopecraft_git import session_queue
 

@@ -1,12 +1,13 @@
-"""`run` and `dispatch`."""
+"""`run`, `dispatch` and `continue`."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from scopecraft_git.cli import complete, output
+from scopecraft_git.cli import complete, context, output
 from scopecraft_git.models import Mode
 
 TaskName = Annotated[str, typer.Argument(metavar="TASK", help="Task id, or a name", autocompletion=complete.tasks)]
@@ -26,6 +27,7 @@ Branch = Annotated[
     str | None, typer.Option(metavar="NAME", help="Work on this branch", autocompletion=complete.branches)
 ]
 Base = Annotated[str | None, typer.Option(metavar="REF", help="Start a new branch from here")]
+Follow = Annotated[bool, typer.Option("--follow", "-f", help="Show what it does until it ends")]
 DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would happen, create nothing")]
 Json = Annotated[bool, typer.Option("--json", help="Answer in JSON")]
 
@@ -42,7 +44,7 @@ def run(
     model: Model = None,
     branch: Branch = None,
     base: Base = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Show what it does until it ends")] = False,
+    follow: Follow = False,
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
@@ -65,7 +67,7 @@ def run(
         branch=branch,
         base=base,
     )
-    output.start(order, follow=follow, dry_run=dry_run, as_json=json)
+    output.start(lambda: submission.draft(order, Path.cwd()), follow=follow, dry_run=dry_run, as_json=json)
 
 
 def dispatch(
@@ -97,4 +99,32 @@ def dispatch(
         base=base,
         dry_run=dry_run,
         json=json,
+    )
+
+
+def continue_(
+    session: Annotated[
+        str,
+        typer.Argument(
+            metavar="SESSION", help="Session id, its beginning, or a task", autocompletion=complete.sessions
+        ),
+    ],
+    prompt: Annotated[str, typer.Option("-p", "--prompt", metavar="TEXT", help="What to do next")] = "",
+    follow: Follow = False,
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Go on with a session that has ended
+
+    The agent remembers it, and works in the same worktree, on the same branch and as it did before. Settings are those
+    of now.
+    """
+    from scopecraft_git import submission
+
+    parent = context.session(session)
+    output.start(
+        lambda: submission.continuation(context.storage(), parent, prompt),
+        follow=follow,
+        dry_run=dry_run,
+        as_json=json,
     )

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from scopecraft_git.config import WorktreeSettings
 from scopecraft_git.errors import (
     AmbiguousWorktreeError,
+    BranchElsewhereError,
     BranchInTheWayError,
     InvalidBranchError,
     InvalidSettingError,
@@ -17,6 +18,7 @@ from scopecraft_git.errors import (
     NestedWorktreeError,
     PathInTheWayError,
     RefusedError,
+    UnknownRefError,
     WrongBranchError,
 )
 from scopecraft_git.models import Worktree
@@ -35,6 +37,7 @@ class Request(NamedTuple):
     settings: WorktreeSettings
     branch: str | None
     base: str | None
+    place: Path | None = None
 
 
 class Plan(NamedTuple):
@@ -76,12 +79,14 @@ def resolve(
     *,
     branch: str | None = None,
     base: str | None = None,
+    place: Path | None = None,
 ) -> Plan:
     """Decide where `task` is worked on; raises every refusal there is before anything changes.
 
     `suffix` is what a new branch is called behind the prefix. `branch` may be a remote's, such as `origin/feature/x`.
+    With `place` it is that path and a branch that exists, or nothing.
     """
-    request = Request(task, suffix, settings, branch, base)
+    request = Request(task, suffix, settings, branch, base, place)
     try:
         return decide(repository, request)
     except RefusedError:
@@ -140,16 +145,21 @@ def _local_name(branch: str, refs: Refs) -> str:
 
 
 def _plan(scene: _Scene, branch: str, base: str, base_commit: str) -> Plan:
+    place = scene.request.place
     if branch in scene.held:
         worktree = scene.held[branch]
+        if place and worktree.path != place:
+            raise BranchElsewhereError(branch, worktree.path, place, scene.repository.main_worktree)
         refuse_unfit(scene.repository, worktree, scene.protected, scene.own_branch)
         return Plan(worktree.path, branch, branch, worktree.head, False, False, scene.request)
-    path = _path(scene, branch)
+    path = place or _path(scene, branch)
     if branch in scene.protected:
         raise MainBranchError(branch, path, scene.own_branch)
     _refuse_place(scene, path, branch)
     if branch in scene.refs.heads:
         return Plan(path, branch, branch, scene.refs.heads[branch], True, False, scene.request)
+    if place:
+        raise UnknownRefError(branch)
     if remote := _remote(scene, branch):
         base, base_commit = remote, scene.refs.remotes[remote]
     _refuse_blocked(branch, scene.refs.heads)
