@@ -19,6 +19,8 @@ from scopecraft_git.executors import agent_refs, quarantine
 from scopecraft_git.protocols import ExecRequest, Imported
 from scopecraft_git.repository import Repository, run_git
 
+COPY = "git"
+"""The agent's own repository, in the session's folder."""
 MARK = "imported.json"
 
 
@@ -48,17 +50,21 @@ class Homecoming:
         self.repository = Repository(request.repository)
         self.branch = f"refs/heads/{request.branch}"
         self.beside = f"refs/scopecraft/sessions/{request.session_id}/"
+        self.own = request.directory / COPY
         self.mark = self._load()
+
+    def outstanding(self, *, ended: bool) -> dict[str, str]:
+        """The agent's refs that are not home yet, as text: the session's branch, and once it has `ended` all others."""
+        refs = agent_refs.everything(self.own, self.request) if ended else agent_refs.named(self.own, self.branch)
+        return {name: text for name, text in refs.items() if self.mark.seen.get(name) != text}
 
     def bring(self, *, ended: bool) -> list[Imported]:
         """Import the session's branch, and once the agent has `ended` whatever else it committed."""
-        own = self.request.directory / "git"
-        refs = agent_refs.everything(own, self.request) if ended else agent_refs.named(own, self.branch)
-        moved = {name: text for name, text in refs.items() if self.mark.seen.get(name) != text}
+        moved = self.outstanding(ended=ended)
         found: list[Imported] = []
         if moved:
             with tempfile.TemporaryDirectory(dir=self.request.directory, prefix="incoming-") as folder:
-                found = list(self._bring_all(moved, own, Path(folder)))
+                found = list(self._bring_all(moved, self.own, Path(folder)))
         self._refresh_index()
         return [imported for imported in found if self._is_news(imported)]
 
@@ -204,6 +210,11 @@ class Homecoming:
         temporary = path.with_suffix(".new")
         temporary.write_text(json.dumps(self.mark._asdict()))
         temporary.replace(path)
+
+
+def has_copy(folder: Path) -> bool:
+    """Whether the agent of this session worked in a repository of its own."""
+    return (folder / COPY).is_dir()
 
 
 def forget(folder: Path) -> None:
