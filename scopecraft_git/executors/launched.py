@@ -2,42 +2,67 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import json
-import os
-import signal
-import subprocess
 import time
 from abc import ABC, abstractmethod
-from pathlib import Path
+from collections.abc import Iterator
 from signal import Signals
+from typing import Any
 
-from scopecraft_git.protocols import Exit, Imported
+from scopecraft_git.executors import launch
+from scopecraft_git.executors.processes import Processes
+from scopecraft_git.protocols import ExecRequest, Exit, Imported
 
-LOOK_AGAIN = 0.01
 STARTS_WITHIN = 10.0
 
 
 class LaunchedExecution(ABC):
     """Known by its session's folder alone: whoever reads that can follow and stop it."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, request: ExecRequest) -> None:
+        self.request = request
+        self.folder = request.directory
+        self.processes = Processes(request.directory)
 
     @abstractmethod
+    def _is_starting(self) -> bool:
+        """Whether its launcher may come to life without holding its lock yet."""
+
+    @abstractmethod
+    def _ended(self, ended: dict[str, Any]) -> Exit:
+        """What `exit.json` means."""
+
+    def exists(self) -> bool:
+        """Whether the agent has come to life. Waits for a launcher that is about to see to that."""
+        return self._wait_for_start() or self.poll() is None or self.processes.read("exit.json") is not None
+
     def poll(self) -> Exit | None:
-        """As `Execution.poll`: only the one who started it knows where else to look."""
+        # In this order: what is there while one thing is asked is not gone without a trace when the next one is.
+        if self.processes.known() is None and self._is_starting():
+            return None
+        launcher_lives = self.processes.launcher_lives()
+        if (ended := self.processes.read("exit.json")) is not None:
+            return self._ended(ended)
+        if launcher_lives or self.processes.agent_lives():
+            return None
+        if self.processes.known() is None:
+            return Exit(launch.NOT_FOUND, "its launcher could not start it")
+        return Exit(-1, self.processes.loss(), lost=True)
+
+    def _has_ended(self) -> bool:
+        return self.poll() is not None
 
     def wait(self, timeout: float | None = None) -> Exit | None:
         deadline = None if timeout is None else time.monotonic() + timeout
-        while (ended := self.poll()) is None and (deadline is None or time.monotonic() < deadline):
-            time.sleep(LOOK_AGAIN)
+        for pause in pauses(longest=0.1):
+            ended = self.poll()
+            if ended or (deadline is not None and time.monotonic() >= deadline):
+                break
+            time.sleep(pause)
         return ended
 
     def terminate(self, signal: Signals = Signals.SIGTERM) -> None:
         self._signal(signal)
-        self._signal(Signals.SIGCONT)  # a stopped process acts on nothing but KILL
+        self.resume()  # a stopped process acts on nothing but KILL
 
     def pause(self) -> None:
         (self.folder / "paused").touch()
@@ -50,54 +75,28 @@ class LaunchedExecution(ABC):
     def import_commits(self) -> list[Imported]:
         return []  # the agent works in the worktree itself
 
+    def evidence(self) -> str:
+        return self.processes.evidence()
+
     def _signal(self, number: Signals) -> None:
-        process = self._wait_for_start()
-        if process is None or self.poll() is not None:
-            return
-        group = process["group"]
-        # An interrupt is the agent's to pass on; what it started in groups of their own must not outlive the others.
-        for target in [group] if number is signal.SIGINT else process_groups(group):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(target, number)
+        if self._wait_for_start() and self.poll() is None:
+            self.processes.signal(number)
 
-    def _wait_for_start(self) -> dict[str, int] | None:
-        """Pids of the launcher and of the agent's process group; None when it ended before it had any."""
+    def _wait_for_start(self) -> bool:
+        """Whether there is an agent, or was one; False when it ended before it came to life."""
         deadline = time.monotonic() + STARTS_WITHIN
-        while (process := self._read("process.json")) is None:
-            if self.poll() is not None or time.monotonic() > deadline:
-                return None
-            time.sleep(LOOK_AGAIN)
-        return process
-
-    def _launcher_lives(self) -> bool:
-        try:
-            lock = (self.folder / "process.lock").open("r")
-        except FileNotFoundError:
-            return False
-        with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
+        for pause in pauses(longest=0.05):
+            if self.processes.known() is not None:
                 return True
+            if self.poll() is not None or time.monotonic() > deadline:
+                break
+            time.sleep(pause)
         return False
 
-    def _read(self, name: str) -> dict[str, int] | None:
-        try:
-            document: dict[str, int] = json.loads((self.folder / name).read_bytes())
-        except FileNotFoundError:
-            return None
-        return document
 
-
-def process_groups(leader: int) -> set[int]:
-    """The leader's own and those of everything below it; where there is no `ps`, its own."""
-    groups, members = {leader}, {leader}
-    try:
-        listing = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,pgid="], capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        return groups
-    rows = [tuple(map(int, line.split())) for line in listing.stdout.splitlines()]
-    while more := {(pid, group) for pid, parent, group in rows if parent in members and pid not in members}:
-        members |= {pid for pid, _ in more}
-        groups |= {group for _, group in more}
-    return groups
+def pauses(longest: float) -> Iterator[float]:
+    """Seconds to wait between looks: what is waited for mostly comes soon, and may come in hours."""
+    pause = 0.01
+    while True:
+        yield pause
+        pause = min(pause * 1.5, longest)

@@ -1,7 +1,8 @@
-"""Hands an agent's command line and environment to `launch.py`, through a file: neither meets a shell or `ps`."""
+"""Hands an agent's command line, environment and first input to `launch.py`, by a file: none meets a shell or `ps`."""
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from scopecraft_git.errors import CredentialsUnreadableError
+from scopecraft_git.executors import launch
 from scopecraft_git.protocols import ExecRequest
 
 SCRIPT = Path(__file__).with_name("launch.py")
@@ -25,25 +27,26 @@ def remember_environment(folder: Path) -> None:
 
 def forget_environment(folder: Path) -> None:
     """Once the agent has it, or never will. Idempotent."""
-    (folder / ENVIRONMENT).unlink(missing_ok=True)
+    for name in launch.PRIVATE:
+        (folder / name).unlink(missing_ok=True)
 
 
-def prepare(request: ExecRequest, *, terminal: bool = False) -> list[str]:
-    """Write `launch.json` and return the command that runs it.
+def prepare(request: ExecRequest) -> list[str]:
+    """Write `launch.json` and return the command that runs it. Can be repeated until that has run.
 
-    `terminal`: the agent gets the one that the command is run in, and the variables that belong to it.
+    On a terminal it is complete, and leaves the first input to others; elsewhere it is given the lock it is to hold.
     """
     for variable, path in request.credentials.items():
         _check_readable(variable, path)
-    launch = {
+    asked = {
         "argv": request.argv,
         "cwd": str(request.worktree),
         "environment": {**_user_environment(request.directory), **request.environment},
         "credentials": {variable: str(path.expanduser()) for variable, path in request.credentials.items()},
-        "terminal": terminal,
+        "input": base64.b64encode(request.input).decode(),
+        "input_ends": request.input_ends,
     }
-    _write_private(request.directory / "launch.json", launch)
-    forget_environment(request.directory)
+    _write_private(request.directory / "launch.json", asked)
     return [sys.executable, "-I", "-S", str(SCRIPT), str(request.directory)]
 
 

@@ -15,8 +15,8 @@ from typing import Any
 from scopecraft_git import stream
 from scopecraft_git.config import Settings
 from scopecraft_git.errors import AgentMissingError, StartFailedError, TmuxMissingError, WindowGoneError
-from scopecraft_git.executors import launch, launching
-from scopecraft_git.executors.launched import LaunchedExecution
+from scopecraft_git.executors import launch, launching, processes
+from scopecraft_git.executors.launched import LaunchedExecution, pauses
 from scopecraft_git.executors.tmux_server import (
     SESSION_MARK,
     TASK_MARK,
@@ -36,9 +36,11 @@ TAKES_INPUT_WITHIN = 60.0
 SHOWS_INPUT_WITHIN = 10.0
 PRESSES_ENTER = 10
 LOOK_AGAIN = 0.05
+FINDS_TRANSCRIPT_WITHIN = 2.0
 DRAINS_WITHIN = 2.0
 LAST_WORDS = 200
 """Lines of a dead pane that are kept."""
+CLOSED = {"window": "its window was closed", "server": "the tmux server ended, and its window with it"}
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -71,6 +73,10 @@ class TmuxExecutor:
         execution = TmuxExecution(request)
         return execution if execution.exists() else None
 
+    def remains(self) -> Iterable[str]:
+        """The launcher is its pane's own process: where none lives and no agent does, a pane holds but last words."""
+        return processes.living("tmux.json")
+
     def attach(self, request: ExecRequest) -> Sequence[str]:
         server = TmuxServer(request.settings.tmux.socket)
         pane = server.pane_of(request.session_id)
@@ -87,47 +93,40 @@ class TmuxExecution(LaunchedExecution):
     """The launcher in a pane, and the agent behind it. Known by the session's folder and a mark on the pane."""
 
     def __init__(self, request: ExecRequest) -> None:
-        super().__init__(request.directory)
-        self._request = request
+        super().__init__(request)
         self._server = TmuxServer(request.settings.tmux.socket)
 
     def begin(self) -> None:
         """Open the window and have the agent start in it."""
-        log = self.folder / "stream.log"
-        log.touch(0o600)
+        (self.folder / "stream.log").touch(0o600)
+        (self.folder / "stderr.log").unlink(missing_ok=True)  # the last words of a launcher that never got there
         (self.folder / "tmux.json").write_text(json.dumps(self._transcripts()))
-        command = launching.prepare(self._request, terminal=True)
+        command = launching.prepare(self.request)
         try:
             self._sweep()
-            tmux = self._request.settings.tmux
-            pane = self._server.open_window(tmux.session, _window(self._request), self._request.worktree)
-            self._fill(pane, command)
+            tmux = self.request.settings.tmux
+            self._server.open_window(
+                tmux.session, _window(self.request), self.request.worktree, lambda target: self._fill(target, command)
+            )
         except TmuxSaidNoError as error:
-            (self.folder / "launch.json").unlink(missing_ok=True)
-            raise StartFailedError(self._request.session_id, str(error)) from error
-
-    def exists(self) -> bool:
-        return (self.folder / "process.lock").exists() or self._pane() is not None
+            launching.forget_environment(self.folder)
+            raise StartFailedError(self.request.session_id, str(error)) from error
 
     def poll(self) -> Exit | None:
-        if self._launcher_lives():
-            return None
-        if (ended := self._read("exit.json")) is not None:
-            if ended["code"]:
-                self._keep_last_words()
-            return Exit(ended["code"], "its window was closed" if ended["closed"] else "")
-        pane = self._pane()
-        return None if pane and not pane.dead else self._end_unseen(pane)
+        ended = super().poll()
+        if ended and ended.code:
+            self._keep_last_words()
+        return ended
 
     def stream(self, offset: int) -> Iterator[bytes]:
-        if self._request.transcript:
+        if self.request.transcript:
             return self._copy_transcript(offset)
         return stream.follow(self.folder / "stream.log", offset, self._output_ended)
 
     def send(self, data: bytes) -> None:
         self._wait_for_start()
         text = _typable(data)
-        if self._request.input_box is None:
+        if self.request.input_box is None:
             self._paste(text if text.endswith("\n") else text + "\n")
             return
         empty = self._await_box()
@@ -135,37 +134,41 @@ class TmuxExecution(LaunchedExecution):
         self._press_enter(self._await_pasted(empty))
 
     def close_input(self) -> None:
-        if self._request.input_box is None:
+        if self.request.input_box is None:
             with contextlib.suppress(BrokenPipeError):
                 self._paste("\x04", bracketed=False)
+
+    def evidence(self) -> str:
+        pane = self._pane()
+        if pane is None:
+            return super().evidence()
+        shown = [line.strip() for line in (self._server.screen(pane.id) or "").splitlines() if line.strip()]
+        words = f", its last line: {shown[-1]}" if shown else ", which shows nothing"
+        return f"pane {pane.id}{words}; {super().evidence()}"
 
     def release(self) -> None:
         """A window whose agent failed stays for the human to read, until the task's next session."""
         pane = self._pane()
-        ended = self._read("exit.json")
+        ended = self.processes.read("exit.json")
         if pane and ended and ended["code"] == 0:
             self._server.try_run(["kill-window", "-t", pane.window])
 
     # Starting
 
-    def _fill(self, pane: Pane, command: Sequence[str]) -> None:
+    def _fill(self, target: str, command: list[str]) -> list[list[str]]:
         """Tell the window what it is before it can die."""
-        request, window = self._request, ("-w", "-t", pane.window)
+        on_pane, on_window = ["set-option", "-p", "-t", target], ["set-option", "-w", "-t", target]
         setup = [
-            ["set-option", *window, "remain-on-exit", "on"],
-            ["set-option", *window, "automatic-rename", "off"],
-            ["set-option", *window, "allow-rename", "off"],
-            ["set-option", "-p", "-t", pane.id, SESSION_MARK, mark(request.session_id)],
-            ["set-option", "-p", "-t", pane.id, TASK_MARK, self._task_mark()],
+            [*on_window, "remain-on-exit", "on"],
+            [*on_window, "automatic-rename", "off"],
+            [*on_window, "allow-rename", "off"],
+            [*on_pane, SESSION_MARK, mark(self.request.session_id)],
+            [*on_pane, TASK_MARK, self._task_mark()],
         ]
-        if request.transcript is None:
-            setup.append(["pipe-pane", "-t", pane.id, appending(self.folder / "stream.log")])
-        setup.append(["respawn-pane", "-k", "-c", literal(str(request.worktree)), "-t", pane.id, *command])
-        try:
-            self._server.run(*setup)
-        except TmuxSaidNoError:
-            self._server.try_run(["kill-window", "-t", pane.window])
-            raise
+        if self.request.transcript is None:
+            setup.append(["pipe-pane", "-t", target, appending(self.folder / "stream.log")])
+        start = ["respawn-pane", "-k", "-c", literal(str(self.request.worktree)), "-t", target]
+        return [*setup, [*start, *command]]
 
     def _sweep(self) -> None:
         """Close what earlier sessions of this task left to be read."""
@@ -174,15 +177,16 @@ class TmuxExecution(LaunchedExecution):
                 self._server.try_run(["kill-window", "-t", pane.window])
 
     def _task_mark(self) -> str:
-        return mark(str(self._request.repository), self._request.task)
+        return mark(str(self.request.repository), self.request.task)
 
     # Ending
 
-    def _end_unseen(self, pane: Pane | None) -> Exit:
-        if self._read("process.json") is None:
-            return Exit(launch.NOT_FOUND, "its launcher could not start it")
-        where = "its launcher was killed" if pane else "its window is gone"
-        return Exit(-1, f"{where}, and nothing tells how it ended", lost=True)
+    def _is_starting(self) -> bool:
+        pane = self._pane()
+        return pane is not None and not pane.dead
+
+    def _ended(self, ended: dict[str, Any]) -> Exit:
+        return Exit(ended["code"], CLOSED.get(ended["closed"], ""))
 
     def _keep_last_words(self) -> None:
         """What a dead pane shows becomes `stderr.log`, once."""
@@ -192,13 +196,15 @@ class TmuxExecution(LaunchedExecution):
             if pane.dead:  # only then has tmux read all that was written
                 screen = self._server.screen(pane.id, LAST_WORDS) or ""
                 lines = [line for line in screen.splitlines() if not line.startswith("Pane is dead")]
-                kept.write_text("\n".join(lines).strip("\n") + "\n")
+                new = kept.with_suffix(".new")
+                new.write_text("\n".join(lines).strip("\n") + "\n")
+                new.replace(kept)
             else:
                 time.sleep(LOOK_AGAIN)
 
     def _output_ended(self) -> bool:
         """The end is known and tmux has handed on all output, which takes it a moment."""
-        if self.poll() is None:
+        if not self._has_ended():
             return False
         try:
             since = time.time() - (self.folder / "exit.json").stat().st_mtime
@@ -206,51 +212,54 @@ class TmuxExecution(LaunchedExecution):
             return True
         with (self.folder / "stream.log").open("rb") as log:
             log.seek(-min(len(launch.END_OF_OUTPUT), log.seek(0, os.SEEK_END)), os.SEEK_END)
-            return log.read() == launch.END_OF_OUTPUT or since > DRAINS_WITHIN
+            return log.read() == launch.END_OF_OUTPUT or abs(since) > DRAINS_WITHIN
 
     # Transcript
 
     def _transcripts(self) -> dict[str, int]:
         """How long each file that the transcript could be is: a resumed session goes on in an old one."""
-        pattern = self._request.transcript
+        pattern = self.request.transcript
         found = Path.home().glob(pattern) if pattern else []
         return {str(path): path.stat().st_size for path in found}
 
     def _copy_transcript(self, offset: int) -> Iterator[bytes]:
+        """Of what the transcript holds, `stream.log` has the first part, wherever a copy was cut off."""
         log = self.folder / "stream.log"
         yield from stream.read_from(log, offset)
-        position = log.stat().st_size
         transcript = self._await_transcript()
         if transcript is None:
             return
         begins = json.loads((self.folder / "tmux.json").read_bytes()).get(str(transcript), 0)
-        with log.open("ab", buffering=0) as copy:
-            for chunk in stream.follow(
-                transcript, begins + position, lambda: self.poll() is not None, also=self.folder
-            ):
+        with log.open("ab") as copy:
+            position = copy.tell()
+            for chunk in stream.follow(transcript, begins + position, self._has_ended, also=self.folder):
                 copy.write(chunk)
+                copy.flush()
                 position += len(chunk)
                 if position > offset:
                     yield chunk[max(0, offset - position + len(chunk)) :]
 
     def _await_transcript(self) -> Path | None:
         """The newest file there is, once there is one; None when the agent ended without."""
-        while True:
-            ended = self.poll() is not None
+        for pause in pauses(longest=FINDS_TRANSCRIPT_WITHIN):
+            ended = self._has_ended()
             found = self._transcripts()
             if found or ended:
-                return max((Path(path) for path in found), key=lambda path: path.stat().st_mtime, default=None)
-            time.sleep(LOOK_AGAIN)
+                break
+            time.sleep(pause)
+        return max((Path(path) for path in found), key=lambda path: path.stat().st_mtime, default=None)
 
     # Input
 
     def _await_box(self) -> str:
         """What the input box holds, once there is one. Dialogs are the human's to answer."""
         deadline = time.monotonic() + TAKES_INPUT_WITHIN
-        while (box := self._box()) is None:
+        for pause in pauses(longest=0.5):
+            if (box := self._box()) is not None:
+                break
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the agent took no input within {TAKES_INPUT_WITHIN:.0f} s; see what it shows")
-            time.sleep(LOOK_AGAIN)
+            time.sleep(pause)
         return box
 
     def _await_pasted(self, before: str) -> str | None:
@@ -277,7 +286,7 @@ class TmuxExecution(LaunchedExecution):
     def _box(self) -> str | None:
         pane = self._living_pane()
         screen = self._server.screen(pane.id) or ""
-        found = list(re.finditer(self._request.input_box or "", screen))
+        found = list(re.finditer(self.request.input_box or "", screen))
         return found[-1][1].strip() if found else None
 
     def _paste(self, text: str, *, bracketed: bool = True) -> None:
@@ -295,12 +304,12 @@ class TmuxExecution(LaunchedExecution):
 
     def _living_pane(self) -> Pane:
         pane = self._pane()
-        if pane is None or pane.dead or self.poll() is not None:
+        if pane is None or pane.dead or self._has_ended():
             raise BrokenPipeError("the agent has ended")
         return pane
 
     def _pane(self) -> Pane | None:
-        return self._server.pane_of(self._request.session_id)
+        return self._server.pane_of(self.request.session_id)
 
 
 def _window(request: ExecRequest) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+import uuid
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -54,8 +55,10 @@ class TmuxServer:
 
     def try_run(self, *commands: Sequence[str]) -> list[str] | None:
         """Like `run`; None where it fails, such as when there is no server."""
-        done = self._call(commands)
-        return None if done.returncode else done.stdout
+        try:
+            return self.run(*commands)
+        except TmuxSaidNoError:
+            return None
 
     def panes(self) -> Iterator[Pane]:
         listing = self.try_run(["list-panes", "-a", "-F", "\t".join(f"#{{{field}}}" for field in _FIELDS)])
@@ -64,33 +67,45 @@ class TmuxServer:
             yield Pane(pane, window, session, dead == "1", *marks)
 
     def pane_of(self, session_id: str) -> Pane | None:
-        return next((pane for pane in self.panes() if pane.session_mark == mark(session_id)), None)
+        """The one that lives, where a start that was repeated has left another."""
+        mine = [pane for pane in self.panes() if pane.session_mark == mark(session_id)]
+        return min(mine, key=lambda pane: pane.dead, default=None)
 
-    def open_window(self, session: str, name: str, directory: Path) -> Pane:
-        """A window with a placeholder in it, behind the one the human looks at. Makes server and session if need be."""
-        named = ("-n", literal(name), "-c", literal(str(directory)))
-        shape = ("-d", "-P", "-F", "#{window_id} #{pane_id} #{session_id}", *named)
+    def open_window(self, session: str, name: str, directory: Path, fill: Callable[[str], list[list[str]]]) -> None:
+        """Behind the one that the human looks at; what `fill` says for its target makes it what it is to be.
+
+        Makes server and session if need be. All in one call: whoever is killed meanwhile leaves a whole window or none.
+        """
         session = session.replace(".", "_").replace(":", "_")
+        called = uuid.uuid4().hex
+        target = f"={session}:={called}"
+        shape = ["-d", "-P", "-F", "#{window_id}", "-n", called, "-c", literal(str(directory)), *_PLACEHOLDER]
+        filling = [*fill(target), ["rename-window", "-t", target, literal(name)]]
         for _ in range(_ATTEMPTS):
-            opened = self.try_run(["new-window", "-t", f"={session}:", *shape, *_PLACEHOLDER])
-            opened = opened or self._new_session(literal(session), shape)
-            if opened:
-                window, pane, of = opened[0].split()
-                return Pane(pane, window, of, dead=False, session_mark="", task_mark="")
+            if self._open(["new-window", "-t", f"={session}:", *shape], *filling):
+                return
+            forget = self._forget_hooks_variables()
+            if self._open(["new-session", "-s", literal(session), *_SIZE, *shape], *forget, *filling):
+                return
         raise TmuxSaidNoError(f"no window could be opened in the session {session}")
 
-    def _new_session(self, name: str, shape: Sequence[str]) -> list[str] | None:
-        """None when another process made it in the meantime."""
-        forget: list[list[str]] = []
-        if self.try_run(["list-sessions"]) is None:
-            # A server started from a git hook would tell every pane where git works.
-            forget = [["set-environment", "-gu", name] for name in os.environ if name.startswith("GIT_")]
-        try:
-            return self.run(["new-session", "-s", name, *_SIZE, *shape, *_PLACEHOLDER], *forget)
-        except TmuxSaidNoError as error:
-            if "duplicate session" in str(error):
-                return None
-            raise
+    def _open(self, *commands: Sequence[str]) -> bool:
+        """False when there is no such session for a new window, or there is one by now."""
+        done = self._call(commands)
+        if not done.returncode:
+            return True
+        if done.stdout:
+            self.try_run(["kill-window", "-t", done.stdout[0]])
+        said = " ".join(done.stderr)
+        if done.stdout or ("new-session" in commands[0] and "duplicate session" not in said):
+            raise TmuxSaidNoError(said)
+        return False
+
+    def _forget_hooks_variables(self) -> list[list[str]]:
+        """A server started from a git hook would tell every pane where git works."""
+        if self.try_run(["list-sessions"]) is not None:
+            return []
+        return [["set-environment", "-gu", name] for name in os.environ if name.startswith("GIT_")]
 
     def paste(self, pane: str, source: Path, *, bracketed: bool) -> None:
         """Have the contents of a file arrive as if typed, line ends as Enter; bracketed, as one pasted text.
@@ -114,8 +129,13 @@ class TmuxServer:
         return None if lines is None else "\n".join(lines) + "\n"
 
     def _call(self, commands: Sequence[Sequence[str]]) -> tmux_cmd:
+        from libtmux.exc import LibTmuxException
+
         words = [word for command in commands for word in (";", *command)][1:]
-        return self._server.cmd("-u", *words)
+        try:
+            return self._server.cmd("-u", *words)
+        except LibTmuxException as error:
+            raise TmuxSaidNoError(str(error) or "tmux is not installed") from error
 
     @cached_property
     def _server(self) -> Server:

@@ -11,6 +11,11 @@ import pytest
 
 from tests.executors.contract import DEADLINE, Bench, plain, read_until, until
 
+without_terminal = pytest.mark.parametrize(
+    "bench", ["local", pytest.param("docker", marks=pytest.mark.docker)], indirect=True
+)
+"""A terminal leaves the first input to `send`, and an end of input is not its last."""
+
 
 def test_output_and_exit_code_arrive(bench: Bench) -> None:
     execution = bench.run("echo hello; echo oops >&2; exit 3")
@@ -63,6 +68,54 @@ def test_input_stays_open_until_it_is_closed(bench: Bench) -> None:
     execution.close_input()
     read_until(chunks, "end\n")
     assert execution.wait(DEADLINE) == (0, "", False)
+
+
+@without_terminal
+def test_the_first_input_comes_first_and_once(bench: Bench) -> None:
+    script = 'read one; read two; echo "<$one> <$two>"; read three; echo "<$three>"'
+    request = bench.request(script, input=b"the prompt\n")
+    execution = bench.start(request)
+    chunks = execution.stream(0)
+    execution.send(b"a message\n")
+    read_until(chunks, "<the prompt> <a message>\n")
+    again = bench.executor.find(request)
+    assert again is not None
+    again.send(b"another\n")
+    read_until(chunks, "<another>\n")
+
+
+@without_terminal
+def test_more_input_than_a_pipe_holds_arrives_before_what_is_sent(bench: Bench) -> None:
+    lines = b"".join(b"line %d of the prompt\n" % number for number in range(150_000))
+    script = f'until test -e go; do sleep 0.05; done; head -c {len(lines)} | cksum; read line; echo "<$line>"'
+    request = bench.request(script, input=lines)
+    execution = bench.start(request)
+    chunks = execution.stream(0)
+    (bench.worktree / "go").touch()
+    execution.send(b"a message\n")
+    seen = read_until(chunks, "<a message>\n")
+    checked = subprocess.run(["cksum"], input=lines, capture_output=True, check=True).stdout.decode()
+    assert seen.startswith(checked)
+
+
+@without_terminal
+@pytest.mark.parametrize("first", [b"all of it\n", b""])
+def test_input_that_ends_ends_behind_the_first(bench: Bench, first: bytes) -> None:
+    execution = bench.start(bench.request("cat; echo end", input=first, input_ends=True))
+    assert plain(b"".join(execution.stream(0))) == plain(first) + "end\n"
+    assert execution.wait(DEADLINE) == (0, "", False)
+    with pytest.raises(BrokenPipeError):
+        execution.send(b"more\n")
+
+
+@without_terminal
+def test_input_that_was_closed_takes_no_more(bench: Bench) -> None:
+    execution = bench.run("cat; echo end; until test -e go; do sleep 0.05; done")
+    execution.close_input()
+    read_until(execution.stream(0), "end\n")
+    with pytest.raises(BrokenPipeError):
+        execution.send(b"more\n")
+    (bench.worktree / "go").touch()
 
 
 def test_input_of_one_that_ended_is_refused(bench: Bench) -> None:
@@ -178,6 +231,73 @@ def test_paused_it_stands_still(bench: Bench) -> None:
     assert count.stat().st_size == sizes[-1]
     execution.resume()
     until(lambda: count.stat().st_size > sizes[-1])
+
+
+def test_one_that_is_not_held_may_be_resumed(bench: Bench) -> None:
+    execution = bench.run("echo ready; read line; exit 3")
+    read_until(execution.stream(0), "ready\n")
+    execution.resume()
+    execution.resume()
+    execution.send(b"go\n")
+    ended = execution.wait(DEADLINE)
+    assert ended is not None
+    assert ended.code == 3
+
+
+def test_a_new_process_finds_it_held(bench: Bench) -> None:
+    request = bench.request('echo ready; read line; echo "got $line"; exit 3')
+    execution = bench.start(request)
+    read_until(execution.stream(0), "ready\n")
+    execution.pause()
+    found = bench.executor.find(request)
+    assert found is not None
+    found.pause()
+    found.send(b"go\n")
+    assert found.wait(0.3) is None
+    found.resume()
+    ended = found.wait(DEADLINE)
+    assert ended is not None
+    assert ended.code == 3
+
+
+@pytest.mark.parametrize("number", [Signals.SIGTERM, Signals.SIGKILL])
+def test_one_that_is_held_can_be_ended(bench: Bench, number: Signals) -> None:
+    execution = bench.run("echo ready; while :; do sleep 1; done")
+    read_until(execution.stream(0), "ready\n")
+    execution.pause()
+    execution.terminate(number)
+    ended = execution.wait(DEADLINE)
+    assert ended is not None
+    assert ended.code != 0
+
+
+def test_what_remains_is_what_lives(bench: Bench) -> None:
+    request = bench.request("echo ready; read line")
+    execution = bench.start(request)
+    read_until(execution.stream(0), "ready\n")
+    assert list(bench.executor.remains()) == [request.session_id]
+    execution.terminate(Signals.SIGKILL)
+    execution.wait(DEADLINE)
+    execution.release()
+    assert list(bench.executor.remains()) == []
+
+
+def test_what_remains_elsewhere_is_not_ours(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    execution = bench.run("echo ready; read line")
+    read_until(execution.stream(0), "ready\n")
+    monkeypatch.setenv("SCOPECRAFT_HOME", str(bench.repo.parent / "another home"))
+    assert list(bench.executor.remains()) == []
+
+
+def test_there_is_evidence_of_one_that_lives_and_of_one_that_is_gone(bench: Bench) -> None:
+    execution = bench.run("echo ready; read line")
+    read_until(execution.stream(0), "ready\n")
+    living = execution.evidence()
+    assert living
+    execution.terminate(Signals.SIGKILL)
+    execution.wait(DEADLINE)
+    execution.release()
+    assert execution.evidence() not in (living, "")
 
 
 def test_release_can_be_repeated(bench: Bench) -> None:

@@ -127,18 +127,34 @@ def test_success_closes_the_window(bench: Bench, tmux: Tmux) -> None:
     assert execution.wait(DEADLINE) == (0, "", False)
 
 
-@pytest.mark.parametrize("closing", ["kill-window", "kill-server"])
-def test_a_window_closed_by_hand_is_no_riddle(bench: Bench, tmux: Tmux, closing: str) -> None:
+def test_a_window_closed_by_hand_is_no_riddle(bench: Bench, tmux: Tmux) -> None:
     request = ready(bench)
-    tmux(closing)
+    ready(bench, task="fix-it-05B")
+    tmux("kill-window", "-t", "implement-auth-05A-dispatch")
+    found = bench.executor.find(request)
+    assert found is not None
+    assert found.wait(DEADLINE) == (128 + Signals.SIGHUP, "its window was closed", False)
+
+
+@pytest.mark.parametrize("signal", [None, Signals.SIGKILL])
+def test_a_server_that_ended_is_told_from_a_window_that_was_closed(
+    bench: Bench, tmux: Tmux, signal: Signals | None
+) -> None:
+    request = ready(bench)
+    (server,) = tmux("display-message", "-p", "#{pid}")
+    if signal:
+        os.kill(int(server), signal)
+    else:
+        tmux("kill-server")
     found = bench.executor.find(request)
     assert found is not None
     ended = found.wait(DEADLINE)
-    assert ended is not None
-    assert ended == (128 + Signals.SIGHUP, "its window was closed", False)
+    assert ended == (128 + Signals.SIGHUP, "the tmux server ended, and its window with it", False)
+    assert found.evidence() == "nothing of it is left"
 
 
-def test_a_launcher_killed_leaves_it_lost(bench: Bench, tmux: Tmux) -> None:
+def test_a_launcher_killed_takes_its_agent_along(bench: Bench, tmux: Tmux) -> None:
+    """The system hangs up on it, and nobody sees how it ends."""
     request = ready(bench)
     (pid,) = tmux("list-panes", "-a", "-F", "#{pane_pid}")
     os.kill(int(pid), Signals.SIGKILL)
@@ -147,7 +163,51 @@ def test_a_launcher_killed_leaves_it_lost(bench: Bench, tmux: Tmux) -> None:
     ended = found.wait(DEADLINE)
     assert ended is not None
     assert ended.lost
-    assert "its launcher was killed" in ended.reason
+    assert f"its launcher (pid {pid}) was killed" in ended.reason
+
+
+def test_panes_of_a_new_server_are_left_alone(bench: Bench, tmux: Tmux) -> None:
+    """It counts from %0 again: the pane that had a session's number is somebody else's now."""
+    request = ready(bench)
+    execution = bench.started[0]
+    pane = tmux("list-panes", "-a", "-F", "#{pane_id}")
+    tmux("kill-server")
+    execution.wait(DEADLINE)
+    tmux("new-session", "-d", "-s", "scopecraft", "cat", "-")
+    assert tmux("list-panes", "-a", "-F", "#{pane_id}") == pane
+    with pytest.raises(BrokenPipeError):
+        execution.send(b"too late\n")
+    execution.terminate(Signals.SIGKILL)
+    execution.release()
+    with pytest.raises(WindowGoneError):
+        bench.executor.attach(request)
+    assert tmux("list-panes", "-a", "-F", "#{pane_id} #{pane_dead}") == [f"{pane[0]} 0"]
+    assert "too late" not in "".join(tmux("capture-pane", "-p", "-t", pane[0]))
+
+
+def test_two_sessions_of_one_task_have_a_window_each(bench: Bench, tmux: Tmux) -> None:
+    first = ready(bench, "echo ready; read line; exit 1")
+    second = ready(bench)
+    assert bench.executor.attach(first)[-1] != bench.executor.attach(second)[-1]
+    for request, execution in zip((first, second), bench.started, strict=True):
+        pane = execution.evidence().split()[1].rstrip(",")
+        assert tmux("display-message", "-p", "-t", bench.executor.attach(request)[-1], "#{pane_id}") == [pane]
+    bench.started[0].send(b"go\n")
+    assert bench.started[0].wait(DEADLINE) == (1, "", False)
+    assert bench.started[1].poll() is None
+    third = ready(bench)
+    assert bench.executor.find(third) is not None
+    assert tmux("list-panes", "-a", "-F", "#{pane_dead}") == ["0", "0"], "what is left of the first is swept away"
+
+
+def test_a_launcher_that_another_was_faster_than_leaves_without_a_trace(bench: Bench, tmux: Tmux) -> None:
+    """As when whoever opened the first window was killed before the launcher in it could be found."""
+    request = ready(bench, "echo started >>starts; echo ready; read line")
+    again = bench.start(request)
+    again.send(b"go\n")
+    assert again.wait(DEADLINE) == (0, "", False)
+    until(lambda: tmux("list-panes", "-a", "-F", "#{pane_dead}") == ["1"])
+    assert (bench.worktree / "starts").read_text() == "started\n"
 
 
 def test_an_agent_that_stops_itself_goes_on(bench: Bench) -> None:
