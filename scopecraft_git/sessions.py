@@ -76,8 +76,8 @@ def reserved_id(storage: Storage, slug: str) -> Iterator[str]:
 
 
 def sweep(storage: Storage) -> list[str]:
-    """Clear away what makers left that were killed before there was a record; returns the ids. Looks at no record
-    of a session whose making came to its end, so it costs little however many there are.
+    """Clear away what makers left that were killed before there was a record; returns the ids. For those killed right
+    after it, do what was left to do. Costs little however many sessions there are: their making came to its end.
     """
     swept = []
     for session_id in storage.ids():
@@ -86,10 +86,24 @@ def sweep(storage: Storage) -> list[str]:
             age = time.time() - mark.stat().st_mtime
         except FileNotFoundError:
             continue
-        if age > _MAKING_BEGINS_WITHIN and not files.is_locked(mark) and not _is_recorded(storage, session_id):
-            discard(storage, session_id)
-            swept.append(session_id)
+        if files.is_locked(mark):
+            continue
+        try:
+            _finish_making(storage, storage.load(session_id))
+        except SessionNotFoundError:
+            if age > _MAKING_BEGINS_WITHIN:
+                discard(storage, session_id)
+                swept.append(session_id)
+        except UnreadableSessionError:
+            continue
     return swept
+
+
+def _finish_making(storage: Storage, session: Session) -> None:
+    mark = _mark(session.id)
+    if not files.is_locked(mark):  # asked anew, now that there is a record: its maker has died, or is through
+        link(storage, session)
+        mark.unlink(missing_ok=True)
 
 
 def is_being_made(session_id: str) -> bool:
@@ -193,16 +207,6 @@ def finish(storage: Storage, session: Session, outcome: Outcome) -> Session:
         if not current.status.ended:
             raise
         return current
-
-
-def _is_recorded(storage: Storage, session_id: str) -> bool:
-    try:
-        storage.load(session_id)
-    except SessionNotFoundError:
-        return False
-    except UnreadableSessionError:
-        return True
-    return True
 
 
 # Finding one

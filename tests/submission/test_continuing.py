@@ -135,6 +135,15 @@ def test_a_session_continued_twice_names_both(parent: Session, storage: Storage)
     assert storage.load(parent.id).status is SessionStatus.COMPLETED
 
 
+def test_the_link_is_made_though_the_command_was_killed_before(parent: Session, storage: Storage) -> None:
+    child = made(submission.continuation(storage, parent, "Go on"), storage)
+    (child.path / "making").touch()
+    assert sessions.sweep(storage) == []
+    assert storage.load(parent.id).continued_by == (child.id,)
+    assert not (child.path / "making").exists()
+    assert storage.load(child.id).parent == parent.id
+
+
 def test_a_worktree_that_was_removed_is_made_again_where_it_was(
     parent: Session, storage: Storage, git: Any, repo: Path
 ) -> None:
