@@ -34,6 +34,7 @@ from scopecraft_git.errors.demo import (
 from scopecraft_git.errors.execution import (
     AgentCommandMissingError,
     AgentHomeError,
+    AgentHomeStaysError,
     AgentMissingError,
     AttachNeedsTerminalError,
     BuildFailedError,
@@ -140,6 +141,7 @@ __all__ = [
     "USAGE",
     "AgentCommandMissingError",
     "AgentHomeError",
+    "AgentHomeStaysError",
     "AgentMissingError",
     "AmbiguousPromptError",
     "AmbiguousSessionError",

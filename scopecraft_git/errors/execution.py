@@ -70,6 +70,16 @@ class AgentHomeError(RefusedError):
         )
 
 
+class AgentHomeStaysError(ScopecraftError):
+    """Something in it belongs to another user."""
+
+    def __init__(self, home: Path, reason: str) -> None:
+        super().__init__(
+            f"{home}, the home of the agents of this worktree, could not be removed: {reason}",
+            f"Remove it: sudo rm -rf '{home}'",
+        )
+
+
 class DockerCommandMissingError(MissingError):
     def __init__(self) -> None:
         super().__init__(

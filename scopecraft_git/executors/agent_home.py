@@ -9,13 +9,13 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
+import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from scopecraft_git import paths
-from scopecraft_git.errors import AgentHomeError
+from scopecraft_git.errors import AgentHomeError, AgentHomeStaysError
 from scopecraft_git.executors import beneath, image_facts
 from scopecraft_git.executors.engine import Engine
 from scopecraft_git.executors.image_facts import ImageFacts
@@ -34,9 +34,15 @@ def ensure(worktree: Path) -> Path:
 
 
 def drop(worktree: Path) -> None:
-    """Remove it, transcripts and login included. Idempotent."""
-    shutil.rmtree(of(worktree), ignore_errors=True)
-    of(worktree).with_suffix(".json").unlink(missing_ok=True)
+    """Remove it, transcripts and login included. Idempotent. Raises `AgentHomeStaysError`."""
+    home = of(worktree)
+    if home.exists():
+        # Caches of modules are read-only folders. Neither program follows a link in what it goes through.
+        subprocess.run(["chmod", "-R", "u+rwX", "--", home], capture_output=True, check=False)
+        removed = subprocess.run(["rm", "-rf", "--", home], capture_output=True, check=False)
+        if home.exists():
+            raise AgentHomeStaysError(home, os.fsdecode(removed.stderr).strip().partition("\n")[0])
+    home.with_suffix(".json").unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

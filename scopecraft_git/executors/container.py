@@ -7,13 +7,14 @@ import socket
 import time
 from collections import deque
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from signal import Signals
 from typing import Any
 
 from scopecraft_git import stream
-from scopecraft_git.errors import DockerRefusedError
-from scopecraft_git.executors import credentials, homecoming, relay
+from scopecraft_git.errors import DockerRefusedError, DockerUnreachableError, ScopecraftError
+from scopecraft_git.executors import container_state, credentials, engine, homecoming, relay
 from scopecraft_git.executors.engine import Engine, NotNowError, NotThereError, hanging_up
 from scopecraft_git.executors.homecoming import Homecoming
 from scopecraft_git.protocols import ExecRequest, Exit, Imported
@@ -23,9 +24,14 @@ STATE_FOLLOWS_WITHIN = 0.2
 """Seconds: the log of a container ends a moment before its state says so."""
 LOOK_AGAIN = 0.01
 LOOK_AGAIN_LATER = 0.25
+NOTICED_WITHIN = 5.0
+"""Seconds, at most, between the end of a container that its engine stops and our notice that the engine is away."""
+SIGNALLED = 128
+"""An exit code above it tells of a signal."""
 STDERR_LIMIT = 256 << 10
 STDERR_LINES = 2000
-RUNNING = frozenset({"running", "paused", "restarting"})
+AWAY = "engine-away"
+"""With the session: made when its engine was first found away."""
 
 
 class DockerExecution:
@@ -73,38 +79,76 @@ class DockerExecution:
     def terminate(self, signal: Signals = Signals.SIGTERM) -> None:
         with contextlib.suppress(NotThereError, NotNowError), self.engine.asked("stop the container"):
             self.engine.api.kill(self.container, signal.name)
+        self.resume()  # a frozen one acts on nothing
 
     def pause(self) -> None:
         if self._state().get("Status") == "running":
             with contextlib.suppress(NotThereError, NotNowError), self.engine.asked("pause the container"):
-                self.engine.api.pause(self.container)
+                self.engine.working.pause(self.container)
 
     def resume(self) -> None:
         if self._state().get("Status") == "paused":
             with contextlib.suppress(NotThereError, NotNowError), self.engine.asked("resume the container"):
-                self.engine.api.unpause(self.container)
+                self.engine.working.unpause(self.container)
 
     def import_commits(self) -> list[Imported]:
         return Homecoming(self.request).bring(ended=self.poll() is not None)
 
+    def evidence(self) -> str:
+        try:
+            state = self._state()
+            used = self._used() if state.get("Pid") else {}
+        except ScopecraftError as error:
+            return error.message
+        return f"container {self._name} {container_state.told(state, used)}"
+
     def release(self) -> None:
         with contextlib.suppress(NotThereError, NotNowError), self.engine.asked("remove the container"):
-            self.engine.api.remove_container(self.container, v=True, force=True)
+            self.engine.working.remove_container(self.container, v=True, force=True)
         credentials.clear(self.request)
         homecoming.forget(self.request.directory)
+        for name in (AWAY, "input"):
+            (self.request.directory / name).unlink(missing_ok=True)
+        engine.forget(self.request.directory)
+
+    @property
+    def _name(self) -> str:
+        return f"scopecraft-{self.request.session_id}"
 
     @property
     def _input_closed(self) -> Path:
         return self.request.directory / "input.closed"
 
+    @property
+    def _away(self) -> Path:
+        return self.request.directory / AWAY
+
     def _look(self) -> Exit | None:
         state = self._state()
-        if not state:
-            return Exit(-1, f"the container scopecraft-{self.request.session_id} is gone", lost=True)
-        if state["Status"] in RUNNING:
+        if container_state.is_gone(state):
+            return Exit(-1, f"the container {self._name} is gone: it was removed by hand", lost=True)
+        if container_state.runs(state):
             return None
         self._keep_stderr()
-        return Exit(state["ExitCode"], self._reason(state))
+        return self._exit_of(state)
+
+    def _exit_of(self, state: dict[str, Any]) -> Exit:
+        code = int(state["ExitCode"])
+        if state.get("OOMKilled") and code:
+            limit = self.request.settings.docker.memory
+            return Exit(code, f"it reached the memory limit, docker.memory = {limit}")
+        if self._engine_stopped_it(state, code):
+            # What an agent says that is told to leave is not how its work went.
+            return Exit(code, "Docker was stopped or restarted while it ran", lost=code == 0)
+        return Exit(code, str(state.get("Error") or "") or container_state.signalled(code))
+
+    def _engine_stopped_it(self, state: dict[str, Any], code: int) -> bool:
+        started, finished = (datetime.fromisoformat(state[name]) for name in ("StartedAt", "FinishedAt"))
+        try:
+            away = self._away.stat().st_mtime - NOTICED_WITHIN
+        except FileNotFoundError:
+            away = float("inf")
+        return (code > SIGNALLED or finished.timestamp() > away) and self.engine.stopped_since(started)
 
     def _state(self) -> dict[str, Any]:
         """The engine's word on the container; empty when it is gone."""
@@ -113,12 +157,23 @@ class DockerExecution:
                 state: dict[str, Any] = self.engine.api.inspect_container(self.container)["State"]
         except NotThereError:
             return {}
+        except DockerUnreachableError:
+            if not self._away.exists():
+                self._away.touch()
+            raise
         return state
 
-    def _reason(self, state: dict[str, Any]) -> str:
-        if state.get("OOMKilled") and state["ExitCode"]:
-            return f"it reached the memory limit, docker.memory = {self.request.settings.docker.memory}"
-        return str(state.get("Error") or "")
+    def _used(self) -> dict[str, Any]:
+        """What it has used; empty where the engine does not say at once."""
+        from docker.errors import InvalidVersion
+
+        with (
+            contextlib.suppress(NotThereError, NotNowError, InvalidVersion),
+            self.engine.asked("tell what it has used"),
+        ):
+            used: dict[str, Any] = self.engine.api.stats(self.container, stream=False, one_shot=True)
+            return used
+        return {}
 
     def _append(self, log: Any) -> Iterator[tuple[int, bytes]]:
         """Output beyond what the log holds, each chunk with its position, after it is in the log."""
@@ -139,7 +194,7 @@ class DockerExecution:
                 chunks = self.engine.api.logs(self.container, stdout=True, stderr=False, stream=True, follow=follow)
         except (NotThereError, NotNowError):
             return
-        with hanging_up(chunks):
+        with hanging_up(chunks), self.engine.heartbeat.guarding(chunks.close):
             for chunk in chunks:
                 if fresh := chunk[skip:]:
                     yield fresh
@@ -153,7 +208,7 @@ class DockerExecution:
         size = 0
         with contextlib.suppress(NotThereError, NotNowError), self.engine.asked("give the output of the container"):
             lines = self.engine.api.logs(self.container, stdout=False, stderr=True, stream=True, tail=STDERR_LINES)
-            with hanging_up(lines):
+            with hanging_up(lines), self.engine.heartbeat.guarding(lines.close):
                 for line in lines:
                     kept.append(line)
                     size += len(line)
@@ -167,7 +222,11 @@ class DockerExecution:
         try:
             with self.engine.asked("pass on input"):
                 attached = self.engine.api.attach_socket(self.container, params={"stdin": 1, "stream": 1})
-        except (NotThereError, NotNowError) as error:
+        except NotThereError as error:
+            raise BrokenPipeError("the agent has ended") from error
+        except NotNowError as error:
+            if self.poll() is None:
+                raise TimeoutError("the agent is paused") from error
             raise BrokenPipeError("the agent has ended") from error
         with hanging_up(attached):
             self._write_all(getattr(attached, "_sock", attached), data)

@@ -7,11 +7,12 @@ import hashlib
 import logging
 import os
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from scopecraft_git import paths
-from scopecraft_git.errors import DockerRefusedError
+from scopecraft_git.errors import DockerRefusedError, ImageMissingError, ScopecraftError
 from scopecraft_git.executors import agent_home, credentials, engine, image_facts, mounts, relay, shadow
 from scopecraft_git.executors.container import DockerExecution
 from scopecraft_git.executors.engine import Engine, NotNowError, NotThereError
@@ -27,6 +28,12 @@ LOG: dict[str, Any] = {
     "config": {"max-size": "1t", "max-file": "1", "compress": "false", "mode": "blocking"},
 }
 """Said in full: the engine's own defaults would be mixed in, and a log that rotates loses what was not yet read."""
+INPUT = "input"
+"""With the session: what the agent reads first."""
+NEVER = "0001-"
+"""How the time begins at which a container started that did not."""
+MAKES_WAY_WITHIN = 10.0
+LOOKS_AGAIN = 0.05
 KILLS_GROUP = {"TINI_KILL_PROCESS_GROUP": "1"}
 """The container's init then hands a signal to the agent and to what it runs."""
 
@@ -47,20 +54,16 @@ def describe(request: ExecRequest) -> Mapping[str, Any]:
 
 
 def start(request: ExecRequest) -> DockerExecution:
-    if found := find(request):
-        return found  # a start that was killed before anyone knew of it
     reached = engine.remembered(request.directory)
+    if found := _taken_over(reached, request):
+        return found
     facts = image_facts.learn(reached, request.settings.docker.image)
     try:
         _prepare(reached, request, facts)
         execution = DockerExecution(reached, _create(reached, request, facts), request)
-        try:
-            _start(execution, facts)
-        except BaseException:
-            execution.release()
-            raise
+        _start(execution, facts)
     except BaseException:
-        _clear(request)
+        _undo(reached, request)
         raise
     _warn_of_shared_login(reached, request)
     return execution
@@ -72,11 +75,47 @@ def find(request: ExecRequest) -> DockerExecution | None:
         with reached.asked("look for the container"):
             found = reached.api.inspect_container(_name(request))
     except NotThereError:
-        return None
+        started = engine.started(request.directory)
+        return DockerExecution(reached, started, request) if started else None
     labels = found["Config"]["Labels"] or {}
     if labels.get(SCOPECRAFT_HOME) != _home_id():
         raise DockerRefusedError("use this name", f"the container {_name(request)} is of another SCOPECRAFT_HOME")
-    return DockerExecution(reached, found["Id"], request) if found["State"]["Status"] != "created" else None
+    if found["State"]["StartedAt"].startswith(NEVER):
+        return None
+    if engine.started(request.directory) != found["Id"]:
+        engine.remember(request.directory, reached, found["Id"])
+    return DockerExecution(reached, found["Id"], request)
+
+
+def remains() -> Iterator[str]:
+    """The sessions of this SCOPECRAFT_HOME that have a container. Of an engine that does not answer, none."""
+    for reached in {engine.chosen(), *engine.unreleased(paths.sessions())}:
+        try:
+            with reached.asked("list containers"):
+                found = reached.api.containers(all=True, filters={"label": f"{SCOPECRAFT_HOME}={_home_id()}"})
+        except (ScopecraftError, NotThereError, NotNowError) as error:
+            logger.warning("The containers of an engine are not known: %s", error)
+        else:
+            yield from (container["Labels"][SESSION] for container in found if SESSION in container["Labels"])
+
+
+def _taken_over(reached: Engine, request: ExecRequest) -> DockerExecution | None:
+    """What a start that was killed has started, or what the engine still starts for it.
+
+    Where there is none, a container that was created and never started makes way.
+    """
+    deadline = time.monotonic() + MAKES_WAY_WITHIN
+    while not (found := find(request)) and time.monotonic() < deadline:
+        if engine.started(request.directory):
+            engine.remember(request.directory, reached)
+        try:
+            with reached.asked("remove the container"):
+                reached.working.remove_container(_name(request))  # refused for one that runs
+        except NotNowError:
+            time.sleep(LOOKS_AGAIN)  # it runs after all, or is being removed
+        except NotThereError:
+            return None
+    return found
 
 
 def _prepare(reached: Engine, request: ExecRequest, facts: ImageFacts) -> None:
@@ -84,6 +123,7 @@ def _prepare(reached: Engine, request: ExecRequest, facts: ImageFacts) -> None:
     engine.remember(request.directory, reached)
     for old in ("environment.json", "input.closed", "stderr.log"):
         (request.directory / old).unlink(missing_ok=True)
+    _lay_out_input(request)
     shadow.prepare(request)
     agent_home.write_passwd(request.directory / "passwd", facts)
     credentials.lay_out(request)
@@ -92,16 +132,29 @@ def _prepare(reached: Engine, request: ExecRequest, facts: ImageFacts) -> None:
         mounts.make_targets(_mounts(request, reached), home)
 
 
+def _lay_out_input(request: ExecRequest) -> None:
+    private = os.open(request.directory / INPUT, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(private, "wb") as file:
+        file.write(request.input)
+    if request.input_ends:
+        (request.directory / "input.closed").touch()
+
+
 def _create(reached: Engine, request: ExecRequest, facts: ImageFacts) -> str:
-    """The id of a new container. One of this name that was created and never started makes way."""
-    with _named("create the container"), reached.asked("create the container"):
-        config = _config(reached, request, facts.id)
-        try:
-            with reached.asked("create the container"):
-                created = reached.api.create_container_from_config(config, _name(request))
-        except NotNowError:
-            reached.api.remove_container(_name(request))  # refused for one that runs
-            created = reached.api.create_container_from_config(config, _name(request))
+    """The id of a new container."""
+    try:
+        with reached.asked("create the container"):
+            config = _config(reached, request, facts.id)
+            try:
+                with reached.asked("create the container"):
+                    created = reached.working.create_container_from_config(config, _name(request))
+            except NotNowError:  # made just now, for one who was killed meanwhile
+                reached.working.remove_container(_name(request))  # refused for one that runs
+                created = reached.working.create_container_from_config(config, _name(request))
+    except NotThereError:
+        raise ImageMissingError(request.settings.docker.image) from None
+    except NotNowError as error:
+        raise DockerRefusedError("create the container", str(error)) from error
     return str(created["Id"])
 
 
@@ -110,25 +163,28 @@ def _start(execution: DockerExecution, facts: ImageFacts) -> None:
     home = agent_home.of(request.worktree)
     with agent_home.usable(home):
         agent_home.bring_login(home, request.login_files, reached, facts, execution.container)
-    with _named("start the container"), reached.asked("start the container"):
-        reached.api.start(execution.container)
-
-
-@contextlib.contextmanager
-def _named(action: str) -> Iterator[None]:
-    """Where nothing may be absent or in the way, that is an error like any other."""
+    engine.remember(request.directory, reached, execution.container)
     try:
-        yield
+        with reached.asked("start the container"):
+            reached.working.start(execution.container)
     except (NotThereError, NotNowError) as error:
-        raise DockerRefusedError(action, str(error)) from error
+        raise DockerRefusedError("start the container", str(error)) from error
 
 
-def _clear(request: ExecRequest) -> None:
-    """Leave nothing of a start that failed."""
+def _undo(reached: Engine, request: ExecRequest) -> None:
+    """Leave nothing of a start that failed; all of it where the engine is away, for its container may run yet."""
+    engine.remember(request.directory, reached)
+    try:
+        with contextlib.suppress(NotThereError), reached.asked("remove the container"):
+            reached.working.remove_container(_name(request), v=True, force=True)
+    except (ScopecraftError, NotNowError) as error:
+        logger.warning("The container %s may be left: %s", _name(request), error)
+        return
     credentials.clear(request)
     shutil.rmtree(request.directory / "git", ignore_errors=True)
-    for name in ("engine.json", "given-refs", "passwd", shadow.MASK, shadow.LINK):
+    for name in ("given-refs", "passwd", INPUT, "input.closed", shadow.MASK, shadow.LINK):
         (request.directory / name).unlink(missing_ok=True)
+    engine.forget(request.directory)
 
 
 def _mounts(request: ExecRequest, reached: Engine) -> list[Mount]:
@@ -136,6 +192,7 @@ def _mounts(request: ExecRequest, reached: Engine) -> list[Mount]:
         *shadow.mounts(request),
         Mount(agent_home.of(request.worktree), HOME, read_only=False),
         Mount(request.directory / "passwd", "/etc/passwd"),
+        Mount(request.directory / INPUT, relay.FIRST),
         *credentials.mounts(request),
     ]
     wanted = request.settings.docker.mounts
@@ -160,7 +217,7 @@ def _config(reached: Engine, request: ExecRequest, image: str) -> dict[str, Any]
     config: dict[str, Any] = reached.api.create_container_config(
         image,
         list(request.argv),
-        entrypoint=["/bin/sh", "-c", relay.SCRIPT, "scopecraft"],
+        entrypoint=["/bin/sh", "-c", relay.script(ends=request.input_ends), "scopecraft"],
         user=_user(),
         working_dir=WORKSPACE,
         detach=True,
@@ -182,8 +239,11 @@ def _warn_of_shared_login(reached: Engine, request: ExecRequest) -> None:
     if LOGIN not in _labels(request) or not agent_home.uses_image_login(agent_home.of(request.worktree)):
         return
     same = [f"{SCOPECRAFT_HOME}={_home_id()}", f"{LOGIN}={request.agent}"]
-    with reached.asked("list containers"):
-        running = reached.api.containers(filters={"label": same, "status": "running"})
+    try:
+        with reached.asked("list containers"):
+            running = reached.api.containers(filters={"label": same, "status": "running"})
+    except (ScopecraftError, NotThereError, NotNowError):
+        return  # it runs: that nobody can be warned is no failure of its start
     if len(running) > 1:
         logger.warning(
             "%d sessions share the login of %s; when one renews it, the others may be logged out. Give each a token: "

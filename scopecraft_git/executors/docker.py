@@ -45,6 +45,11 @@ class DockerExecutor:
 
         return containers.find(request)
 
+    def remains(self) -> Iterable[str]:
+        from scopecraft_git.executors import containers
+
+        return sorted(set(containers.remains()))
+
     def attach(self, request: ExecRequest) -> Sequence[str]:
         raise CannotAttachError(request.session_id, self.name)
 

@@ -12,17 +12,29 @@ import json
 import os
 import socket
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from scopecraft_git.errors import DockerRefusedError, DockerUnreachableError, EngineForbiddenError, ImageMissingError
+from scopecraft_git.errors import (
+    DockerRefusedError,
+    DockerUnreachableError,
+    EngineForbiddenError,
+    ImageMissingError,
+    ScopecraftError,
+)
+from scopecraft_git.executors.heartbeat import Heartbeat
 
+PINNED = "engine.json"
 DEFAULT = "unix:///var/run/docker.sock"
 CHOOSES = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH")
 """Variables that say which engine is meant."""
-PATIENCE = 10.0
+PATIENCE = 15
+"""Seconds for an answer. An engine waits for 10 of them itself until what it killed is dead."""
+LONG_PATIENCE = 60
+"""Seconds for what makes it work: to create, start and remove a container."""
 
 
 class NotThereError(Exception):
@@ -60,14 +72,18 @@ class Engine:
 
     @cached_property
     def api(self) -> Any:
-        """docker-py's `APIClient`, whose stubs know too little of it."""
-        import docker
-        from docker.utils import kwargs_from_env
+        """docker-py's `APIClient`, whose stubs know too little of it; for what is answered at once."""
+        return self._connect(PATIENCE)
 
-        with self.asked("answer"):
-            if self.context is None:
-                return docker.APIClient(**kwargs_from_env(environment=self.variables), version="auto")
-            return docker.APIClient(self.address, version="auto", tls=self._context_tls() or False)
+    @cached_property
+    def working(self) -> Any:
+        """The same for what may take the engine long."""
+        return self._connect(LONG_PATIENCE)
+
+    @cached_property
+    def heartbeat(self) -> Heartbeat:
+        """Guards the streams that are read of it, which have no timeout of their own."""
+        return Heartbeat(self._ask)
 
     @contextlib.contextmanager
     def asked(self, action: str) -> Iterator[None]:
@@ -78,12 +94,14 @@ class Engine:
         try:
             yield
         except APIError as error:
+            if error.response is not None:
+                error.response.close()  # that of a stream keeps its connection until it is read
             if error.status_code == 404:
                 raise NotThereError(error.explanation) from error
             if error.status_code in (304, 409):
                 raise NotNowError(error.explanation) from error
             raise DockerRefusedError(action, str(error.explanation or error)) from error
-        except (requests.ConnectionError, ConnectionError) as error:
+        except (requests.ConnectionError, requests.Timeout, ConnectionError, TimeoutError) as error:
             raise self._unreachable(error) from error
         except DockerException as error:
             if isinstance(_cause(error), OSError):
@@ -107,6 +125,33 @@ class Engine:
         except NotThereError:
             raise ImageMissingError(image) from None
 
+    def stopped_since(self, moment: datetime) -> bool:
+        """Whether it was stopped and started after `moment`, its containers with it; False where it cannot be known.
+
+        The default network is made anew at each start, except for containers that live on.
+        """
+        try:
+            with self.asked("tell when it started"):
+                if self.api.info().get("LiveRestoreEnabled"):
+                    return False
+                made = datetime.fromisoformat(self.api.inspect_network("bridge")["Created"])
+        except (ScopecraftError, NotThereError, NotNowError, LookupError, ValueError):
+            return False
+        return made > moment
+
+    def _ask(self) -> None:
+        self.api.ping()
+
+    def _connect(self, patience: int) -> Any:
+        import docker
+        from docker.utils import kwargs_from_env
+
+        with self.asked("answer"):
+            if self.context is None:
+                named = kwargs_from_env(environment=self.variables)
+                return docker.APIClient(**named, version="auto", timeout=patience)
+            return docker.APIClient(self.address, version="auto", timeout=patience, tls=self._context_tls() or False)
+
     def _unreachable(self, error: BaseException) -> DockerUnreachableError:
         """Named after what the operating system said, from below whatever was wrapped around it."""
         found = _cause(error)
@@ -114,6 +159,8 @@ class Engine:
             return EngineForbiddenError(self.address)
         if isinstance(found, FileNotFoundError):
             return DockerUnreachableError(self.address, "there is no such socket")
+        if isinstance(found, TimeoutError):
+            return DockerUnreachableError(self.address, "it does not answer")
         strerror = found.strerror if isinstance(found, OSError) else None
         return DockerUnreachableError(self.address, (strerror or str(found)).lower())
 
@@ -161,15 +208,38 @@ def chosen() -> Engine:
     return _engine(tuple((name, os.environ[name]) for name in CHOOSES if name in os.environ))
 
 
-def remember(folder: Path, engine: Engine) -> None:
-    """Keep with a session which engine has its container: a later process may have another environment."""
+def remember(folder: Path, engine: Engine, container: str | None = None) -> None:
+    """Keep with a session which engine has its container: a later process may have another environment.
+
+    With `container`, that is about to be started: if it is not there any more, it ran and was removed.
+    """
     pinned = {**engine.variables, "DOCKER_CONTEXT": engine.context} if engine.context else engine.variables
-    (folder / "engine.json").write_text(json.dumps(pinned))
+    kept = {**pinned, "container": container} if container else pinned
+    (folder / "engine.json.new").write_text(json.dumps(kept))
+    (folder / "engine.json.new").rename(folder / PINNED)
+
+
+def started(folder: Path) -> str | None:
+    """The container that was started for a session, or was about to be; None when none was or it is released."""
+    with contextlib.suppress(OSError, ValueError):
+        container = json.loads((folder / PINNED).read_bytes()).get("container")
+        return str(container) if container else None
+    return None
+
+
+def forget(folder: Path) -> None:
+    """The session needs its engine no more."""
+    (folder / PINNED).unlink(missing_ok=True)
+
+
+def unreleased(folders: Path) -> set[Engine]:
+    """The engines of all sessions below `folders` that have not been released."""
+    return {remembered(path.parent) for path in folders.glob(f"*/{PINNED}")}
 
 
 def remembered(folder: Path) -> Engine:
     """The engine that has the session's container, else the one its user's command would have reached."""
-    for name in ("engine.json", "environment.json"):
+    for name in (PINNED, "environment.json"):
         with contextlib.suppress(OSError, ValueError):
             variables = json.loads((folder / name).read_bytes())
             return _engine(tuple((key, variables[key]) for key in CHOOSES if key in variables))

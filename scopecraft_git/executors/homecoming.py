@@ -10,7 +10,6 @@ import contextlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,8 +31,11 @@ class Mark(NamedTuple):
     accepted: list[str]
     """Where the branch may stand: the start and what we moved it to, or were about to."""
     reported: list[list[str]]
+    """All that has come home, and why something could not, oldest first."""
     indexed: str
     """The commit that the worktree's index was last brought to."""
+    intended: list[str] | None = None
+    """What the branch is about to move to. Whether it did is found out later for one who was killed."""
 
 
 class Home(NamedTuple):
@@ -59,30 +61,32 @@ class Homecoming:
         return {name: text for name, text in refs.items() if self.mark.seen.get(name) != text}
 
     def bring(self, *, ended: bool) -> list[Imported]:
-        """Import the session's branch, and once the agent has `ended` whatever else it committed."""
+        """Import the session's branch, and once the agent has `ended` whatever else it committed.
+
+        Returns what this and all earlier calls brought, also those that were killed, oldest first.
+        """
+        self._settle()
         moved = self.outstanding(ended=ended)
-        found: list[Imported] = []
         if moved:
             with tempfile.TemporaryDirectory(dir=self.request.directory, prefix="incoming-") as folder:
-                found = list(self._bring_all(moved, self.own, Path(folder)))
+                self._bring_all(moved, Path(folder))
         self._refresh_index()
-        return [imported for imported in found if self._is_news(imported)]
+        return [Imported(*told) for told in self.mark.reported]
 
-    def _bring_all(self, moved: dict[str, str], own: Path, folder: Path) -> Iterator[Imported]:
+    def _bring_all(self, moved: dict[str, str], folder: Path) -> None:
         try:
-            quarantine.collect(own, folder)
+            quarantine.collect(self.own, folder)
         except OSError as error:
-            yield self._failed(self.branch, moved.get(self.branch, ""), f"its objects cannot be read: {error.strerror}")
+            commit = moved.get(self.branch, "")
+            self._report(self._failed(self.branch, commit, f"its objects cannot be read: {error.strerror}"))
             return
         for name, text in moved.items():
             try:
                 imported = self._bring_one(name, text, folder)
             except ScopecraftError as error:
-                yield self._failed(name, text, error.message)
+                self._report(self._failed(name, text, error.message))
             else:
-                self._remember(seen={**self.mark.seen, name: text})
-                if imported:
-                    yield imported
+                self._report(imported, seen={**self.mark.seen, name: text})
 
     def _bring_one(self, name: str, text: str, folder: Path) -> Imported | None:
         if not agent_refs.is_object_id(text):
@@ -98,9 +102,21 @@ class Homecoming:
             return self._put_beside(name, text, reason)
         assert home.commit
         note = "" if self._descends(text, home.commit) else self._keep_replaced(home.commit)
-        self._remember(accepted=[home.commit, text])
+        moves = Imported(name, text, note)
+        self._remember(accepted=[home.commit, text], intended=list(moves))
         self.repository.git("update-ref", "-m", self._message(), "--end-of-options", name, text, home.commit)
-        return Imported(name, text, note)
+        return moves
+
+    def _settle(self) -> None:
+        """Find out whether the branch moved, where whoever was about to move it was killed."""
+        if self.mark.intended is None:
+            return
+        moves = Imported(*self.mark.intended)
+        home = self._home()
+        if home.commit and self._descends(home.commit, moves.commit):
+            self._report(moves, seen={**self.mark.seen, moves.ref: moves.commit})
+        else:
+            self._report(None)
 
     def _stray(self, name: str, text: str, folder: Path) -> Imported | None:
         self._take_objects(text, folder)
@@ -186,13 +202,12 @@ class Homecoming:
             self._remember(indexed=commit)
             self.repository.git_in(worktree, "update-index", "-q", "--refresh")
 
-    def _is_news(self, imported: Imported) -> bool:
-        if not imported.note:
-            return True
-        if list(imported) in self.mark.reported:
-            return False
-        self._remember(reported=[*self.mark.reported, list(imported)])
-        return True
+    def _report(self, imported: Imported | None, **changes: object) -> None:
+        """Remember what came of it, and that nothing is intended. A failure that was met before is told of once."""
+        reported = self.mark.reported
+        if imported and list(imported) not in reported:
+            reported = [*reported, list(imported)]
+        self._remember(reported=reported, intended=None, **changes)
 
     def _message(self) -> str:
         return f"scopecraft: import from session {self.request.session_id}"
@@ -200,7 +215,7 @@ class Homecoming:
     def _load(self) -> Mark:
         try:
             return Mark(**json.loads((self.request.directory / MARK).read_bytes()))
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError):
             given = agent_refs.given(self.request.directory / "given-refs")
             return Mark(given, [self.request.commit], [], self.request.commit)
 

@@ -48,7 +48,7 @@ def build(
     given = {"BASE": base, "CLAUDE_VERSION": claude_version}
     arguments = {name: value for name, value in given.items() if value} | _owner()
     with reached.asked("build the image"):
-        progress = reached.api.build(
+        progress = reached.working.build(
             fileobj=_context(),
             custom_context=True,
             tag=image,
@@ -85,7 +85,7 @@ def login(settings: Settings) -> None:
         _keep(reached, container, image, before["Config"])
     finally:
         with contextlib.suppress(NotThereError), reached.asked("remove the container"):
-            reached.api.remove_container(container, v=True, force=True)
+            reached.working.remove_container(container, v=True, force=True)
 
 
 def _owner() -> dict[str, str]:
@@ -131,7 +131,7 @@ def _keep(reached: Engine, container: str, image: str, config: dict[str, Any]) -
     # An empty list says that there is none; what is left out would be taken from the login's container.
     kept = config | {"Entrypoint": config.get("Entrypoint") or [], "Cmd": config.get("Cmd") or []}
     with reached.asked("keep the login"):
-        reached.api.commit(container, repository=repository, tag=tag, conf=kept)
+        reached.working.commit(container, repository=repository, tag=tag, conf=kept)
 
 
 def _split(image: str) -> tuple[str, str]:

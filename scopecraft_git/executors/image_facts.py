@@ -6,13 +6,17 @@ import contextlib
 import io
 import json
 import tarfile
+import time
 from typing import Any, NamedTuple
 
 from scopecraft_git import paths
 from scopecraft_git.errors import ImageMissingError
-from scopecraft_git.executors.engine import Engine, NotThereError
+from scopecraft_git.executors.engine import Engine, NotNowError, NotThereError
 
 FILE_LIMIT = 4 << 20
+LABEL = "scopecraft.image"
+LOOKS_FOR_AT_MOST = 300.0
+"""Seconds after which a container that was made to look into an image serves nobody."""
 
 
 class ImageFacts(NamedTuple):
@@ -43,7 +47,7 @@ def read_file(engine: Engine, container: str, path: str) -> bytes | None:
     """A plain file out of a container, whether it runs or not; None when there is none."""
     try:
         with engine.asked(f"read {path} of the image"):
-            chunks, _ = engine.api.get_archive(container, path)
+            chunks, _ = engine.working.get_archive(container, path)
             archive = b"".join(_within(chunks))
     except NotThereError:
         return None
@@ -65,11 +69,20 @@ def _within(chunks: Any) -> Any:
 
 def _passwd(engine: Engine, image: str) -> str:
     with engine.asked(f"look into the image {image}"):
-        container = engine.api.create_container(image, ["true"])["Id"]
+        _remove_left_over(engine)
+        container = engine.working.create_container(image, ["true"], labels=[LABEL])["Id"]
         try:
             return (read_file(engine, container, "/etc/passwd") or b"").decode(errors="replace")
         finally:
-            engine.api.remove_container(container, force=True)
+            engine.working.remove_container(container, force=True)
+
+
+def _remove_left_over(engine: Engine) -> None:
+    """Of one who was killed while it looked into an image."""
+    for container in engine.api.containers(all=True, filters={"label": LABEL, "status": "created"}):
+        if time.time() - container["Created"] > LOOKS_FOR_AT_MOST:
+            with contextlib.suppress(NotThereError, NotNowError), engine.asked("remove the container"):
+                engine.working.remove_container(container["Id"])
 
 
 def _home(config: dict[str, Any], passwd: str) -> str:

@@ -372,6 +372,11 @@ def test_a_container_that_was_removed_is_lost(bench: Bench) -> None:
     assert ended.lost
     assert request.session_id in ended.reason
     assert b"".join(execution.stream(0)) == b""
+    found = bench.executor.find(request)
+    assert found is not None
+    assert found.poll() == ended
+    assert "is gone" in found.evidence()
+    found.release()
     assert bench.executor.find(request) is None
 
 

@@ -96,7 +96,11 @@ def commit(agent: Agent, worktree: Path, name: str = "new.txt") -> str:
 
 
 def bring(request: ExecRequest, *, ended: bool = False) -> list[Imported]:
-    return Homecoming(request).bring(ended=ended)
+    """What this call brings; what came home before is told of as well, and first."""
+    before = [Imported(*told) for told in Homecoming(request).mark.reported]
+    found = Homecoming(request).bring(ended=ended)
+    assert found[: len(before)] == before
+    return found[len(before) :]
 
 
 def digests(folder: Path) -> dict[str, str]:
