@@ -28,8 +28,8 @@ OF_THE_TERMINAL = ("TERM", "TERM_PROGRAM", "TERM_PROGRAM_VERSION", "COLORTERM", 
 END_OF_OUTPUT = b"\x1e\x1d\x1c"
 """Behind all that the agent wrote to its terminal. Blank to whoever reads lines, and invisible."""
 LEFT_TO_THE_AGENT = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGTTOU)
-PRIVATE = ("launch.json", "environment.json")
-"""Hold what the agent alone should know, and are needed until it has started."""
+PRIVATE = ("launch.json", "environment.json", "launch.json.new", "environment.json.new")
+"""Hold what the agent alone should know, and are needed until it has started, if they are whole."""
 LOOK_AGAIN = 0.01
 SERVER_GOES_WITHIN = 1.0
 PIPE_SIZE = 1 << 20

@@ -60,6 +60,12 @@ class LocalExecution(LaunchedExecution):
         super().__init__(request)
         self._process = process
 
+    def poll(self) -> Exit | None:
+        ended = super().poll()
+        if self._process:  # or it would stay behind as a zombie; it exits once the record is written
+            self._process.wait() if ended else self._process.poll()
+        return ended
+
     def stream(self, offset: int) -> Iterator[bytes]:
         return stream.follow(self.folder / "stream.log", offset, self._has_ended)
 
@@ -110,8 +116,6 @@ class LocalExecution(LaunchedExecution):
         return False  # its launcher has the lock from its first instant on
 
     def _ended(self, ended: dict[str, Any]) -> Exit:
-        if self._process:  # or it would stay behind as a zombie; it exits once the record is written
-            self._process.wait()
         return Exit(ended["code"])
 
 

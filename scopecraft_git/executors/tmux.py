@@ -254,12 +254,11 @@ class TmuxExecution(LaunchedExecution):
     def _await_box(self) -> str:
         """What the input box holds, once there is one. Dialogs are the human's to answer."""
         deadline = time.monotonic() + TAKES_INPUT_WITHIN
-        for pause in pauses(longest=0.5):
-            if (box := self._box()) is not None:
-                break
+        look_again = pauses(longest=0.5)
+        while (box := self._box()) is None:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the agent took no input within {TAKES_INPUT_WITHIN:.0f} s; see what it shows")
-            time.sleep(pause)
+            time.sleep(next(look_again))
         return box
 
     def _await_pasted(self, before: str) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from signal import Signals
@@ -208,6 +209,17 @@ def test_a_launcher_that_another_was_faster_than_leaves_without_a_trace(bench: B
     assert again.wait(DEADLINE) == (0, "", False)
     until(lambda: tmux("list-panes", "-a", "-F", "#{pane_dead}") == ["1"])
     assert (bench.worktree / "starts").read_text() == "started\n"
+
+
+def test_killed_at_any_line_of_a_start_it_is_started_once_by_the_next(bench: Bench, tmux: Tmux) -> None:
+    request = dispatch(bench, 'echo "$OF_THE_USER" >>starts-$SESSION')
+    record = request.directory / "request.json"
+    record.write_text(request.model_dump_json())
+    command = [sys.executable, "-m", "tests.executors.killed", "tmux", str(record)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 50
+    until(lambda: not tmux("list-panes", "-a"))
 
 
 def test_an_agent_that_stops_itself_goes_on(bench: Bench) -> None:
