@@ -252,9 +252,15 @@ def test_a_new_process_finds_it_held(bench: Bench) -> None:
     found = bench.executor.find(request)
     assert found is not None
     found.pause()
-    found.send(b"go\n")
+    try:
+        found.send(b"go\n")
+        given = True
+    except TimeoutError:
+        given = False  # an executor may take nothing for one that is held
     assert found.wait(0.3) is None
     found.resume()
+    if not given:
+        found.send(b"go\n")
     ended = found.wait(DEADLINE)
     assert ended is not None
     assert ended.code == 3
