@@ -5,7 +5,7 @@ Nothing here needs the models: `git scopecraft list` shows ten records in less t
 
 from __future__ import annotations
 
-import contextlib
+import heapq
 import json
 import os
 import re
@@ -25,6 +25,8 @@ FULL = (
 """Fields that the command line shows. They are only ever added."""
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_FEW = 64
+"""Enough for a screenful of sessions and the other files beside them."""
 Record = TypeVar("Record")
 
 
@@ -60,16 +62,23 @@ def ids() -> list[str]:
     return sorted(folders(), key=age, reverse=True)
 
 
+def newest_first() -> Iterator[str]:
+    """`ids`, lazily: who wants a few pays neither for sorting all of them nor for looking closely at each."""
+    names = _folders()
+    first = heapq.nlargest(_FEW, names, key=age)
+    yield from filter(_is_id, first)
+    if len(first) < len(names):
+        yield from filter(_is_id, sorted(set(names).difference(first), key=age, reverse=True))
+
+
 def folders() -> Iterator[str]:
-    with contextlib.suppress(FileNotFoundError), os.scandir(paths.sessions()) as entries:
-        for entry in entries:
-            if _ID.fullmatch(entry.name) and not entry.name.endswith(".broken") and entry.is_dir():
-                yield entry.name
+    """`ids`, in no order."""
+    return filter(_is_id, _folders())
 
 
-def age(session_id: str) -> tuple[str, str]:
+def age(session_id: str) -> str:
     """A key to sort by: ids end in a code that sorts by time."""
-    return session_id.rpartition("-")[2], session_id
+    return f"{session_id.rpartition('-')[2]} {session_id}"
 
 
 def select(
@@ -81,15 +90,30 @@ def select(
     newest: int | None = None,
 ) -> Iterator[Record]:
     """What `Storage.sessions` yields, in whatever form `load` gives it; `living` may name too many, never too few."""
-    seen = 0
-    for session_id in sorted(living, key=age, reverse=True) if active else ids():
-        if session_id not in living and newest is not None and seen >= newest:
-            continue
+    wanted = -1 if newest is None else newest
+    left = set(living)
+    for session_id in () if active or not wanted else newest_first():
+        left.discard(session_id)
         record = load(session_id)
         if record is None:
             continue
-        if ended(record):
-            seen += 1
-            if active or (newest is not None and seen > newest):
-                continue
         yield record
+        wanted -= ended(record)
+        if not wanted:
+            break
+    for session_id in sorted(left, key=age, reverse=True):
+        record = load(session_id)
+        if record is not None and not ended(record):
+            yield record
+
+
+def _folders() -> list[str]:
+    try:
+        with os.scandir(paths.sessions()) as entries:
+            return [entry.name for entry in entries if entry.is_dir()]
+    except FileNotFoundError:
+        return []
+
+
+def _is_id(name: str) -> bool:
+    return _ID.fullmatch(name) is not None and not name.endswith(".broken")

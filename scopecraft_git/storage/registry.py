@@ -16,7 +16,9 @@ _VERSION = 1
 class Registry:
     """Always a superset: a session is added before it lives and struck after it has ended.
 
-    Derived: when it is missing or unreadable it is made again from `survey`, which reads every record once.
+    Derived: when it is missing or unreadable it is made again from `survey`, which reads every record once. So only
+    an addition waits for the disk: after a crash of the machine a session may be named that has ended, which who reads
+    it next sees, but none may be missing.
     """
 
     def __init__(self, folder: Path, survey: Callable[[], Iterable[str]]) -> None:
@@ -45,7 +47,7 @@ class Registry:
         known = self._read()
         if known is None or session_id in known:
             with files.locked(self._lock):
-                self._write(self._restored() - {session_id})
+                self._write(self._restored() - {session_id}, durable=False)
 
     def _restored(self) -> set[str]:
         known = self._read()
@@ -63,6 +65,6 @@ class Registry:
         except (OSError, ValueError, LookupError, TypeError):
             return None
 
-    def _write(self, known: set[str]) -> None:
+    def _write(self, known: set[str], *, durable: bool = True) -> None:
         document = {"schema_version": _VERSION, "sessions": sorted(known)}
-        files.replace(self._path, json.dumps(document, indent=2).encode() + b"\n")
+        files.replace(self._path, json.dumps(document, indent=2).encode() + b"\n", durable=durable)
