@@ -7,44 +7,23 @@ a place whose session has ended, or whose maker has died, is given up by the nex
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator
-from typing import NamedTuple
 
-from scopecraft_git import paths, plugins, sessions
+from scopecraft_git import paths, plugins, sessions, worktrees
 from scopecraft_git.config import Settings
 from scopecraft_git.errors import (
     IllegalTransitionError,
-    NewerFormatError,
     QueueFullError,
     SessionNotFoundError,
     UnreadableSessionError,
 )
 from scopecraft_git.models import Mode, Outcome, Session, SessionStatus
 from scopecraft_git.protocols import Storage
+from scopecraft_git.repository import Repository
 from scopecraft_git.storage import files
+from scopecraft_git.storage.queue import Queue, read, snapshot, write
 
-_VERSION = 1
-
-
-class Queue(NamedTuple):
-    """Session ids, oldest first."""
-
-    waiting: tuple[str, ...] = ()
-    running: tuple[str, ...] = ()
-    held: bool = False
-    """While it is, nothing starts."""
-
-    def without(self, session_id: str) -> Queue:
-        return self._replace(
-            waiting=tuple(other for other in self.waiting if other != session_id),
-            running=tuple(other for other in self.running if other != session_id),
-        )
-
-    def is_full(self, settings: Settings) -> bool:
-        """A session that could start at once needs no place among those that wait."""
-        free = max(0, settings.max_running - len(self.running))
-        return len(self.waiting) >= settings.max_waiting + free
+__all__ = ["Queue", "clear", "hold", "look", "place", "position", "release", "remove", "snapshot", "take"]
 
 
 @contextlib.contextmanager
@@ -65,85 +44,77 @@ def place(session_id: str, settings: Settings) -> Iterator[None]:
 def take(storage: Storage) -> Session | None:
     """Give the first session that may start a slot, and make it `starting`. None when there is none, or no slot.
 
-    How many may run is what the user who submitted the session had set. Passed over are sessions that are still
-    being made, and those in whose worktree another one runs.
+    How many may run, and with how much free memory, is what the user who submitted the session had set; where memory
+    is wanting the queue's `reason` says so until the next call. Passed over are sessions that are still being made,
+    and those in whose worktree another one runs.
     """
     with _locked():
         queue, records = _healed(storage)
-        _write(queue)
-        if queue.held:
-            return None
-        busy = {records[session_id].worktree for session_id in queue.running if session_id in records}
-        for session_id in queue.waiting:
-            session = records.get(session_id)
-            if session is None or session.worktree in busy or sessions.is_being_made(session_id):
-                continue
-            if len(queue.running) >= _max_running(session):
-                return None
-            # The slot before the status: after a crash between the two, `_healed` sees that the slot is unused.
-            _write(queue.without(session_id)._replace(running=(*queue.running, session_id)))
+        queue = queue._replace(reason=None)
+        for session in [] if queue.held else _ready(queue, records):
+            settings = _settings(session)
+            if len(queue.running) >= settings.max_running:
+                break
+            if reason := _want_of_memory(settings.min_free_memory):
+                queue = queue._replace(reason=reason)
+                break
+            # The slot before the status: after a crash between the two, `look` sees that the slot is unused.
+            write(queue.without(session.id)._replace(running=(*queue.running, session.id)))
             with contextlib.suppress(IllegalTransitionError, SessionNotFoundError):
                 return sessions.transition(storage, session, SessionStatus.STARTING)
+        write(queue)
         return None
 
 
 def release(session_id: str) -> None:
     """Give up the session's slot or place. Idempotent."""
     with _locked():
-        queue = _read() or Queue()
+        queue = snapshot()
         if session_id in (*queue.waiting, *queue.running):
-            _write(queue.without(session_id))
+            write(queue.without(session_id))
 
 
-def remove(storage: Storage, session_id: str, reason: str = "removed from the queue") -> Session | None:
-    """Cancel a session that waits; None when it waits no more. After this it cannot be taken."""
+def remove(storage: Storage, session_id: str, reason: str = "Removed from the queue") -> Session | None:
+    """Cancel a session that waits and unlock its worktree, which stays; None when it waits no more.
+
+    After this it cannot be taken.
+    """
     with _locked():
         session = storage.load(session_id)
-        if session.status is not SessionStatus.QUEUED:
+        if session.status is not SessionStatus.QUEUED or session.mode is not Mode.AUTONOMOUS:
             return None
         ended = sessions.finish(storage, session, Outcome(status=SessionStatus.CANCELLED, reason=reason))
-        _write((_read() or Queue()).without(session_id))
-        return ended
+        write(snapshot().without(session_id))
+    if session.repository.is_dir():
+        worktrees.unlock(Repository(session.repository), session.worktree, session.id)
+    return ended
 
 
-def hold(*, held: bool) -> None:
-    """Start nothing from now on, or go on. What runs goes on running."""
+def clear(storage: Storage) -> list[Session]:
+    """`remove` every session that waits. Those that are just being made come after it."""
+    removed = []
+    for session_id in look(storage)[0].waiting:
+        with contextlib.suppress(SessionNotFoundError):
+            removed.append(remove(storage, session_id))
+    return [session for session in removed if session]
+
+
+def hold(*, held: bool) -> bool:
+    """Start nothing from now on, or go on; whether that is new. What runs goes on running."""
     with _locked():
-        _write((_read() or Queue())._replace(held=held))
+        queue = snapshot()
+        write(queue._replace(held=held, reason=None), durable=True)
+    return queue.held != held
 
 
 def position(session_id: str) -> int | None:
     """1 for the next to start, None for a session that does not wait."""
-    waiting = snapshot().waiting
-    return waiting.index(session_id) + 1 if session_id in waiting else None
+    return snapshot().position(session_id)
 
 
-def snapshot() -> Queue:
-    """As it is on disk; reading needs no lock. Places that only `take` knows to be void are in it."""
-    return _read() or Queue()
-
-
-def _reserve(session_id: str, settings: Settings) -> None:
-    with _locked():
-        queue = _read()
-        if queue is None or queue.is_full(settings):
-            queue, _ = _healed(plugins.storage(settings.storage))
-        if queue.is_full(settings):
-            raise QueueFullError(len(queue.waiting), settings.max_waiting)
-        _write(queue._replace(waiting=(*queue.waiting, session_id)))
-
-
-def _max_running(session: Session) -> int:
-    """Of a session that cannot be started for want of its request, whoever tries will say so: no reason to wait."""
-    try:
-        return sessions.request(session).settings.max_running
-    except UnreadableSessionError:
-        return Settings().max_running
-
-
-def _healed(storage: Storage) -> tuple[Queue, dict[str, Session]]:
-    """The queue as the records have it, and the records of the sessions in it."""
-    queue = _read() or Queue()
+def look(storage: Storage) -> tuple[Queue, dict[str, Session]]:
+    """The queue as the records have it, and the records of the sessions in it. Changes nothing."""
+    queue = snapshot()
     # Before the records are read: one that was made meanwhile has its record by then.
     being_made = {session_id for session_id in queue.waiting if sessions.is_being_made(session_id)}
     records = {session.id: session for session in storage.sessions(active=True) if session.mode is Mode.AUTONOMOUS}
@@ -157,23 +128,86 @@ def _healed(storage: Storage) -> tuple[Queue, dict[str, Session]]:
                 waiting.append(session_id)
         elif session_id in being_made:
             waiting.append(session_id)
-        elif not _is_over(storage, session_id) and session_id in queue.running:
+        elif session_id in queue.running and _is_unreadable(storage, session_id):
             running.append(session_id)
     return queue._replace(waiting=tuple(waiting), running=tuple(running)), records
 
 
-def _is_over(storage: Storage, session_id: str) -> bool:
-    """Whether a session that is not among those that live has ended or never came to be; then its folder goes too.
+def _reserve(session_id: str, settings: Settings) -> None:
+    with _locked():
+        queue = read()
+        if queue is None or _is_full(queue, settings):
+            queue, _ = _healed(plugins.storage(settings.storage))
+        if _is_full(queue, settings):
+            raise QueueFullError(len(queue.waiting), settings.max_waiting)
+        write(queue._replace(waiting=(*queue.waiting, session_id)))
 
-    False for a record that cannot be read: its agent may well run, so it keeps its slot until someone looks.
-    """
+
+def _is_full(queue: Queue, settings: Settings) -> bool:
+    """A session that could start at once needs no place among those that wait."""
+    free = max(0, settings.max_running - len(queue.running))
+    return len(queue.waiting) >= settings.max_waiting + free
+
+
+def _ready(queue: Queue, records: dict[str, Session]) -> Iterator[Session]:
+    """Those that could start if there were a slot, first come first."""
+    busy = {records[session_id].worktree for session_id in queue.running if session_id in records}
+    for session_id in queue.waiting:
+        session = records.get(session_id)
+        if session and session.worktree not in busy and not sessions.is_being_made(session_id):
+            yield session
+
+
+def _settings(session: Session) -> Settings:
+    """Of a session that cannot be started for want of its request, whoever tries will say so: no reason to wait."""
+    try:
+        return sessions.request(session).settings
+    except UnreadableSessionError:
+        return Settings()
+
+
+def _want_of_memory(least: int) -> str | None:
+    """Why memory is too short for one more, or None. What the system could free at once counts as free."""
+    import psutil
+
+    free = psutil.virtual_memory().available
+    return f"free memory is {_size(free)}, below min_free_memory = {_size(least)}" if free < least else None
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{round(count, 1):g} {unit}"
+        count /= 1024
+    return f"{round(count, 1):g} TiB"
+
+
+def _healed(storage: Storage) -> tuple[Queue, dict[str, Session]]:
+    """`look`; what makers left that were killed goes with their places."""
+    before = snapshot()
+    queue, records = look(storage)
+    for session_id in {*before.waiting, *before.running} - {*queue.waiting, *queue.running}:
+        with contextlib.suppress(UnreadableSessionError):
+            _discard_unless_recorded(storage, session_id)
+    return queue, records
+
+
+def _discard_unless_recorded(storage: Storage, session_id: str) -> None:
     try:
         storage.load(session_id)
     except SessionNotFoundError:
         sessions.discard(storage, session_id)
-    except UnreadableSessionError:
+
+
+def _is_unreadable(storage: Storage, session_id: str) -> bool:
+    """Then its agent may well run, so it keeps its slot until someone looks."""
+    try:
+        storage.load(session_id)
+    except SessionNotFoundError:
         return False
-    return True
+    except UnreadableSessionError:
+        return True
+    return False
 
 
 @contextlib.contextmanager
@@ -181,21 +215,3 @@ def _locked() -> Iterator[None]:
     path = paths.ensure_home() / "queue.lock"
     with files.locked(path):
         yield
-
-
-def _read() -> Queue | None:
-    """None when it is missing or spoilt, and so to be made again from the records."""
-    try:
-        document = json.loads(paths.queue_file().read_bytes())
-        if document["schema_version"] > _VERSION:
-            raise NewerFormatError(paths.queue_file())
-        return Queue(tuple(document["waiting"]), tuple(document["running"]), bool(document["held"]))
-    except (OSError, ValueError, LookupError, TypeError):
-        return None
-
-
-def _write(queue: Queue) -> None:
-    """Does not wait for the disk: the records do."""
-    if queue != _read():
-        document = {"schema_version": _VERSION, **queue._asdict()}
-        files.replace(paths.queue_file(), json.dumps(document, indent=2).encode() + b"\n", durable=False)

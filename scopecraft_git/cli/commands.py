@@ -25,6 +25,7 @@ COMMANDS = {
     "attach": "sessions:attach",
     "continue": "run:continue_",
     "diff": "sessions:diff",
+    "queue": "queue:app",
     "task": "task:app",
     "worktree": "worktree:app",
     "image": "image:app",

@@ -33,6 +33,18 @@ def sessions(incomplete: str) -> list[str]:
     return [name for name in dict.fromkeys(found) if name.startswith(incomplete)]
 
 
+def waiting(incomplete: str) -> list[str]:
+    found: list[str] = []
+    with _quietly():
+        from scopecraft_git import session_queue
+        from scopecraft_git.cli import context
+
+        queue, records = session_queue.look(context.storage())
+        for session_id in queue.waiting:
+            found += [session_id, *([records[session_id].task] if session_id in records else [])]
+    return [name for name in dict.fromkeys(found) if name.startswith(incomplete)]
+
+
 def worktrees(incomplete: str) -> list[str]:
     found: list[str] = []
     with _quietly():

@@ -11,7 +11,7 @@ from typing import Any
 
 from scopecraft_git import console, paths
 from scopecraft_git.errors import ScopecraftError, SessionNotFoundError
-from scopecraft_git.storage import records
+from scopecraft_git.storage import queue, records
 from scopecraft_git.storage.registry import Registry
 
 RECENT = 10
@@ -25,6 +25,7 @@ def list_sessions(*, everything: bool = False, as_json: bool = False) -> None:
         console.answer_json(found)
     elif found:
         _print_table(found)
+        _warn_of_obstacle(found)
     else:
         console.unchanged("No sessions yet")
         console.hint("To start one, run git scopecraft run TASK")
@@ -59,11 +60,23 @@ def _names(common_dirs: set[str]) -> dict[str, str]:
     return {key: folder.name if names.count(folder.name) == 1 else str(folder) for key, folder in folders.items()}
 
 
+def _warn_of_obstacle(found: list[dict[str, Any]]) -> None:
+    """Where someone waits."""
+    if any(document["queue_position"] for document in found) and (obstacle := queue.snapshot().obstacle):
+        console.warning(f"Nothing starts: {obstacle}")
+        console.hint("To see the queue, run git scopecraft queue")
+
+
 def _row(document: dict[str, Any]) -> tuple[str, ...]:
     where = document["executor"] if document["mode"] == "autonomous" else f"{document['executor']}, dispatch"
     since = age(document["ended_at"] or document["started_at"] or document["created_at"])
     said = console.safe_line(document["last_message"] or "", 60)
-    return document["id"], document["task"], document["status"], where, since, said
+    return document["id"], document["task"], _status(document), where, since, said
+
+
+def _status(document: dict[str, Any]) -> str:
+    position = document["queue_position"]
+    return f"{document['status']} ({position})" if position else str(document["status"])
 
 
 def _is_local() -> bool:
@@ -83,8 +96,7 @@ def _is_local() -> bool:
 def _from_disk(newest: int | None) -> Iterator[dict[str, Any]]:
     living = Registry(paths.sessions(), records.folders).ids()
     for record in records.select(living, _read, lambda record: record["ended_at"] is not None, newest=newest):
-        document = {name: record.get(name) for name in records.FULL}
-        yield document | {"queue_position": _position(record)}
+        yield _as_document(record)
 
 
 def _from_storage(newest: int | None) -> Iterator[dict[str, Any]]:
@@ -92,6 +104,16 @@ def _from_storage(newest: int | None) -> Iterator[dict[str, Any]]:
 
     for session in context.storage().sessions(newest=newest, onerror=_warn):
         yield output.as_document(session, full=True)
+
+
+def _as_document(record: dict[str, Any]) -> dict[str, Any]:
+    """As `output.as_document` has it."""
+    document = {name: record.get(name) for name in records.FULL}
+    if record["status"] != "queued" or record["mode"] != "autonomous":
+        return document | {"queue_position": None}
+    line = queue.snapshot()
+    evidence = document["evidence"] or line.obstacle
+    return document | {"evidence": evidence, "queue_position": line.position(record["id"])}
 
 
 def _read(session_id: str) -> dict[str, Any] | None:
@@ -107,11 +129,3 @@ def _read(session_id: str) -> dict[str, Any] | None:
 
 def _warn(problem: ScopecraftError) -> None:
     console.warning(problem.message)
-
-
-def _position(record: dict[str, Any]) -> int | None:
-    if record["status"] != "queued" or record["mode"] != "autonomous":
-        return None
-    from scopecraft_git import session_queue
-
-    return session_queue.position(record["id"])

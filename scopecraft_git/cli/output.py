@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from scopecraft_git import console, paths, supervisor
 from scopecraft_git.errors import FAILED, InvalidPairError
 from scopecraft_git.models import Mode, Session, SessionStatus
+from scopecraft_git.storage import queue
 
 if TYPE_CHECKING:
+    from scopecraft_git.storage.queue import Queue
     from scopecraft_git.submission import Draft
     from scopecraft_git.worktrees import Plan
 
@@ -56,11 +58,14 @@ def start(decide: Callable[[], Draft], *, follow: bool, dry_run: bool, as_json: 
 
 
 def as_document(session: Session, *, full: bool = False) -> dict[str, Any]:
-    from scopecraft_git import session_queue, sessions
+    """With its position in the queue and, in full, why it does not start."""
+    from scopecraft_git import sessions
 
-    waits = session.status is SessionStatus.QUEUED and session.mode is Mode.AUTONOMOUS
-    position = session_queue.position(session.id) if waits else None
-    return sessions.as_json(session, position=position, full=full)
+    if session.status is not SessionStatus.QUEUED or session.mode is not Mode.AUTONOMOUS:
+        return sessions.as_json(session, full=full)
+    line = queue.snapshot()
+    document = sessions.as_json(session, position=line.position(session.id), full=full)
+    return document | ({"evidence": document["evidence"] or line.obstacle} if full else {})
 
 
 def tell_end(session: Session) -> None:
@@ -98,6 +103,17 @@ def warn_of_base(plan: Plan) -> None:
         console.warning(f"--base {asked} is ignored: the branch {plan.branch} exists already")
 
 
+def warn_of_obstacle(line: Queue) -> None:
+    """Why nothing starts, if that is so, and what can be done about it."""
+    if not line.obstacle:
+        return
+    console.warning(f"Nothing starts: {line.obstacle}")
+    if line.held:
+        console.hint("To go on, run git scopecraft queue release")
+    else:
+        console.hint("To see what uses it, run ps -eo rss,pid,args | sort -nr | head")
+
+
 def _warn_of_freedom(drafted: Draft) -> None:
     if not drafted.executor.isolated and drafted.mode is Mode.AUTONOMOUS:
         console.warning(f"{drafted.executor.name} has no isolation: the agent can do whatever this user can")
@@ -119,9 +135,9 @@ def _tell_start(session: Session, *, follow: bool) -> None:
     where = f"{session.task} on {session.executor} ({session.agent})"
     where += f", to continue {session.parent}" if session.parent else ""
     if session.status is SessionStatus.QUEUED:
-        from scopecraft_git import session_queue
-
-        console.changed(f"Queued {where}, position {session_queue.position(session.id) or 1}")
+        line = queue.snapshot()
+        console.changed(f"Queued {where}, position {line.position(session.id) or 1}")
+        warn_of_obstacle(line)
     else:
         console.changed(f"Started {where}")
     if session.mode is Mode.DISPATCH:

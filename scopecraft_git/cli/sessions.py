@@ -12,7 +12,7 @@ import typer
 from scopecraft_git import console, sessions
 from scopecraft_git.cli import complete, context, listing, output
 from scopecraft_git.errors import FAILED, AttachNeedsTerminalError, SessionEndedError, WorkGoneError
-from scopecraft_git.models import Mode, Session, SessionStatus
+from scopecraft_git.models import Session, SessionStatus
 
 LOOKS_AGAIN = 0.05
 
@@ -134,11 +134,10 @@ def _await_end(session: Session, deadline: float | None) -> Session:
 
 def _stop(session: Session) -> Session:
     """Out of the queue if it still waits there, else through the supervisor."""
-    from scopecraft_git import session_queue, supervisor, worktrees
-    from scopecraft_git.repository import Repository
+    from scopecraft_git import session_queue, supervisor
 
-    if session.mode is Mode.AUTONOMOUS and (removed := session_queue.remove(context.storage(), session.id)):
-        worktrees.unlock(Repository(session.repository), session.worktree, session.id)
+    if removed := session_queue.remove(context.storage(), session.id, reason="Stopped on request"):
+        supervisor.wake()
         return removed
     sessions.ask(session.id, "stop")
     supervisor.wake()

@@ -53,7 +53,15 @@ class QueueFullError(RefusedError):
         wait = "session waits" if waiting == 1 else "sessions wait"
         super().__init__(
             f"The queue is full: {waiting} {wait} and the limit is {maximum}",
-            "Wait for one to start: git scopecraft list; or allow more: git config --global scopecraft.max-waiting 20",
+            "See who waits: git scopecraft queue; or allow more: git config --global scopecraft.max-waiting 20",
+        )
+
+
+class NotWaitingError(RefusedError):
+    def __init__(self, session: str, status: str) -> None:
+        super().__init__(
+            f"The session {session} is {status} and does not wait in the queue",
+            f"To end it, run git scopecraft stop {session}",
         )
 
 

@@ -62,6 +62,6 @@ def _waits_for_others(storage: Storage, session: Session) -> bool:
     if session.id not in queue.waiting:
         return False
     limit = sessions.request(session).settings.max_running
-    if queue.held or len(queue.running) + queue.waiting.index(session.id) >= limit:
+    if queue.obstacle or len(queue.running) + queue.waiting.index(session.id) >= limit:
         return True
     return any(storage.load(other).worktree == session.worktree for other in queue.running)
