@@ -47,10 +47,14 @@ def supervisor() -> Path:
     return home() / "supervisor"
 
 
+def worktree_records() -> Path:
+    return home() / "worktrees"
+
+
 def worktree_record(worktree: Path) -> Path:
     """What is known of a worktree by its path alone, without reading anything in it."""
     plain = re.sub(r"[^A-Za-z0-9.-]", "_", worktree.name)[:60]
-    return home() / "worktrees" / f"{plain}-{zlib.crc32(os.fsencode(worktree)):08x}.json"
+    return worktree_records() / f"{plain}-{zlib.crc32(os.fsencode(worktree)):08x}.json"
 
 
 def queue_file() -> Path:

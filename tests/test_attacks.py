@@ -64,8 +64,10 @@ def look_at(path: Path) -> str:
     worktrees.listing(repository)
     worktrees.named(repository, SUFFIX)
     worktrees.losses(repository, now)
-    worktrees.clean(repository, dry_run=True)
+    worktrees.size(path)
     repository.commits("main", "feature/auth-05A")
+    with contextlib.suppress(errors.ScopecraftError):
+        worktrees.fate(repository, now)
     with contextlib.suppress(errors.RefusedError):
         worktrees.guard(repository, now)
     with contextlib.suppress(errors.RefusedError):

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
+from pydantic import ByteSize
 
 from scopecraft_git import console, tasks, worktrees
 from scopecraft_git.cli import complete, context, output
 from scopecraft_git.cli.commands import group
-from scopecraft_git.errors import ScopecraftError, TaskNotFoundError
+from scopecraft_git.errors import ScopecraftError, TaskNotFoundError, WorktreeNotFoundError
 from scopecraft_git.models import Session, Task, Worktree
 from scopecraft_git.repository import Repository
+
+if TYPE_CHECKING:
+    from scopecraft_git.cleanup import Cleaned, Cleanup
+    from scopecraft_git.worktrees import Removed
 
 app = group("List, make and remove worktrees")
 
@@ -82,15 +87,14 @@ def remove(
     force: Annotated[bool, typer.Option("--force", "-f", help="Remove it with what only exists there")] = False,
 ) -> None:
     """Remove a worktree that git scopecraft made, and its branch"""
-    repository = Repository.discover(Path.cwd())
-    worktree = context.worktree_called(repository, name)
-    removed = worktrees.remove(repository, worktree, force=force)
-    branch = f" and the branch {removed.branch}" if removed.branch else ""
-    console.changed(f"Removed worktree @ {output.short(worktree.path)}{branch}")
-    for loss in removed.lost:
-        console.warning(f"Lost {loss}")
-    if removed.branch and removed.backup:
-        console.hint(f"To have the branch back, run git branch {removed.branch} {removed.backup}")
+    cleanup, finished = _cleanup()
+    try:
+        worktree = context.worktree_called(cleanup.repository, name)
+    except WorktreeNotFoundError:
+        if not finished:
+            raise
+        return
+    _tell_removed(cleanup.remove(worktree, force=force))
 
 
 @app.command()
@@ -102,21 +106,68 @@ def clean(
 
     One that holds anything else is kept.
     """
-    repository = Repository.discover(Path.cwd())
-    looked_at = worktrees.clean(repository, dry_run=dry_run)
+    cleanup, _ = _cleanup(resume=not dry_run)
+    cleaned = list(cleanup.clean(dry_run=dry_run)) if json else cleanup.clean(dry_run=dry_run)
     if json:
-        answers = [
-            {"path": str(each.worktree.path), "branch": each.worktree.branch, "goes": each.goes, "reason": each.reason}
-            for each in looked_at
-        ]
-        console.answer_json(answers)
+        console.answer_json([_cleaned_as_json(each) for each in cleaned])
         return
-    if not looked_at:
+    told = [_tell_cleaned(each, dry_run=dry_run) for each in cleaned]
+    if not told:
         console.unchanged("No worktrees of git scopecraft's here")
-    for each in looked_at:
-        tell = console.changed if each.goes and not dry_run else console.unchanged
-        word = ("Would remove" if dry_run else "Removed") if each.goes else "Keeps"
-        tell(f"{word} {output.short(each.worktree.path)}: {each.reason}")
+    elif freed := sum(told):
+        tell = console.unchanged if dry_run else console.changed
+        tell(f"{'Would free' if dry_run else 'Freed'} {_human(freed)}")
+
+
+def _cleanup(*, resume: bool = True) -> tuple[Cleanup, bool]:
+    """And whether removals were finished that a killed command began."""
+    from scopecraft_git.cleanup import Cleanup
+
+    cleanup = Cleanup(Repository.discover(Path.cwd()), context.storage())
+    finished = cleanup.resume() if resume else []
+    for removed in finished:
+        _tell_removed(removed)
+    for problem in cleanup.problems:
+        console.warning(problem.message)
+        console.hint(problem.hint)
+    return cleanup, bool(finished)
+
+
+def _tell_removed(removed: Removed) -> None:
+    branch = f" and the branch {removed.branch}" if removed.branch else ""
+    console.changed(f"Removed worktree @ {output.short(removed.worktree.path)}{branch}")
+    for loss in removed.lost:
+        console.warning(f"Lost {loss}")
+    for rest in removed.left:
+        console.warning(f"Left {rest}")
+    if removed.backup:
+        branch = removed.branch or removed.worktree.path.name
+        console.hint(f"To have the branch back, run git branch {branch} {removed.backup}")
+
+
+def _tell_cleaned(cleaned: Cleaned, *, dry_run: bool) -> int:
+    """Returns the bytes that are free by it."""
+    tell = console.changed if cleaned.goes and not dry_run else console.unchanged
+    word = ("Would remove" if dry_run else "Removed") if cleaned.goes else "Keeps"
+    tell(f"{word} {output.short(cleaned.worktree.path)} ({_human(cleaned.size)}): {cleaned.reason}")
+    for rest in cleaned.left:
+        console.warning(f"Left {rest}")
+    return cleaned.size if cleaned.goes else 0
+
+
+def _cleaned_as_json(cleaned: Cleaned) -> dict[str, Any]:
+    return {
+        "path": str(cleaned.worktree.path),
+        "branch": cleaned.worktree.branch,
+        "goes": cleaned.goes,
+        "reason": cleaned.reason,
+        "size": cleaned.size,
+        "sessions": list(cleaned.sessions),
+    }
+
+
+def _human(size: int) -> str:
+    return ByteSize(size).human_readable(separator=" ")
 
 
 def _task(name: str, repository: Repository) -> Task:

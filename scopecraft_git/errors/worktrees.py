@@ -122,6 +122,16 @@ class CannotRemoveError(ScopecraftError):
         )
 
 
+class SetAsideError(ScopecraftError):
+    """Someone made the folder anew between its setting aside and the decision against its removal."""
+
+    def __init__(self, path: Path, aside: Path) -> None:
+        super().__init__(
+            f"{path} was made anew while its removal was weighed; what was there before is in {aside}",
+            f"Put it back: mv '{path}' '{path}.late'; mv '{aside}' '{path}'",
+        )
+
+
 class StandingInsideError(RefusedError):
     def __init__(self, path: Path, main: Path) -> None:
         super().__init__(

@@ -111,6 +111,7 @@ class Repository:
         self,
         worktree: Path,
         *arguments: str,
+        git_dir: Path | None = None,
         environment: Mapping[str, str] | None = None,
         stdin: bytes | None = None,
         timeout: float = TIMEOUT,
@@ -119,9 +120,9 @@ class Repository:
 
         Its `.git` is not read: where the repository is comes from our own side of the link. Filters do not run,
         whoever configured them, since a planted `.gitattributes` says what they would run on. In the main worktree,
-        which is the user's, they do.
+        which is the user's, they do. `git_dir` is the private directory of a worktree that is not where it belongs.
         """
-        git_dir = self.git_dir(worktree)
+        git_dir = git_dir or self.git_dir(worktree)
         located = {
             "GIT_DIR": str(git_dir),
             "GIT_COMMON_DIR": str(self.common_dir),

@@ -5,32 +5,37 @@
 
 from __future__ import annotations
 
-from scopecraft_git.worktrees.contents import branch_diff, changes, diff, losses
+from scopecraft_git.worktrees.contents import branch_diff, changes, diff, losses, size
 from scopecraft_git.worktrees.guards import guard, valid_branch
 from scopecraft_git.worktrees.inventory import at, listing, named
-from scopecraft_git.worktrees.locks import lock, unlock
+from scopecraft_git.worktrees.locks import held_by, lock, unlock
 from scopecraft_git.worktrees.making import ensure, made
-from scopecraft_git.worktrees.removal import Cleaned, Removed, clean, remove
+from scopecraft_git.worktrees.removal import Fate, fate, refuse, remove, resume
 from scopecraft_git.worktrees.resolution import Plan, resolve
+from scopecraft_git.worktrees.teardown import Removed
 
 __all__ = [
-    "Cleaned",
+    "Fate",
     "Plan",
     "Removed",
     "at",
     "branch_diff",
     "changes",
-    "clean",
     "diff",
     "ensure",
+    "fate",
     "guard",
+    "held_by",
     "listing",
     "lock",
     "losses",
     "made",
     "named",
+    "refuse",
     "remove",
     "resolve",
+    "resume",
+    "size",
     "unlock",
     "valid_branch",
 ]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from scopecraft_git.models import Worktree
@@ -20,17 +21,43 @@ _DIFF = (
 )  # fmt: skip
 
 
-def losses(repository: Repository, worktree: Worktree) -> list[str]:
+def losses(
+    repository: Repository, worktree: Worktree, *, folder: Path | None = None, keep_branch: bool = False
+) -> list[str]:
     """What exists only there, a line each: changed and untracked files, nested repositories, commits.
 
     Ignored files are not counted. Empty when removing the worktree, and the branch if we made it, loses nothing.
+    `folder` is where its files are while they are not where they belong.
     """
     found: list[str] = []
-    if worktree.path.is_dir():
-        found += changes(repository, worktree.path)
-        found += _hidden(repository, worktree.path)
-        found += [f"nested repository: {name}" for name in _nested(worktree.path) if f"submodule: {name}" not in found]
-    return found + _commits(repository, worktree)
+    folder = folder or worktree.path
+    if folder.is_dir():
+        git_dir = repository.git_dir(worktree.path)
+        found += changes(repository, folder, git_dir)
+        found += _hidden(repository, folder, git_dir)
+        found += [f"nested repository: {name}" for name in _nested(folder) if f"submodule: {name}" not in found]
+    return found + _commits(repository, tips(repository, worktree, keep_branch=keep_branch))
+
+
+def tips(repository: Repository, worktree: Worktree, *, keep_branch: bool = False) -> dict[str, str]:
+    """The commits at the end of what goes with the worktree: its branch if we made it, and a detached HEAD."""
+    found = {"HEAD": worktree.head} if worktree.branch is None and worktree.head else {}
+    ours = marker(repository.linked().get(worktree.path))
+    if ours and ours.branch_made and not keep_branch and (commit := repository.refs().heads.get(ours.branch)):
+        found[ours.branch] = commit
+    return found
+
+
+def size(folder: Path) -> int:
+    """Bytes on disk: a file with several names counts once, a link for itself. What cannot be read counts nothing."""
+    blocks: dict[tuple[int, int], int] = {}
+    with contextlib.suppress(OSError):
+        for _, folders, files, place in os.fwalk(folder):
+            for name in (".", *files, *folders):
+                with contextlib.suppress(FileNotFoundError):
+                    about = os.lstat(name, dir_fd=place)
+                    blocks[about.st_dev, about.st_ino] = about.st_blocks
+    return sum(blocks.values()) * 512
 
 
 def diff(repository: Repository, worktree: Path, base: str) -> str:
@@ -56,19 +83,21 @@ def branch_diff(repository: Repository, branch: str, base: str) -> str:
     return repository.git(*_DIFF, repository.resolve(base), repository.resolve(f"refs/heads/{branch}"), "--")
 
 
-def changes(repository: Repository, path: Path) -> list[str]:
+def changes(repository: Repository, path: Path, git_dir: Path | None = None) -> list[str]:
     """Changed and untracked files of the worktree at `path`, a line each, as far as git was not told to look away."""
     # Submodules are left out by an option, which a planted `.gitmodules` cannot overrule as it can a setting.
     printed = repository.git_in(
-        path, "status", "--porcelain", "-z", "--no-renames", "--untracked-files=normal", "--ignore-submodules=all"
+        path,
+        *("status", "--porcelain", "-z", "--no-renames", "--untracked-files=normal", "--ignore-submodules=all"),
+        git_dir=git_dir,
     )
     rows = [(row[:2], row[3:]) for row in printed.split("\0") if row]
     return [f"{'untracked' if code == '??' else 'changed'}: {name}" for code, name in rows]
 
 
-def _hidden(repository: Repository, path: Path) -> Iterator[str]:
+def _hidden(repository: Repository, path: Path, git_dir: Path) -> Iterator[str]:
     """Files that git was told to look away from, and submodules that are checked out."""
-    for row in repository.git_in(path, "ls-files", "-v", "--stage", "-z").split("\0"):
+    for row in repository.git_in(path, "ls-files", "-v", "--stage", "-z", git_dir=git_dir).split("\0"):
         about, _, name = row.partition("\t")
         tag, _, stage = about.partition(" ")
         if stage.startswith(_GITLINK):
@@ -90,16 +119,10 @@ def _nested(path: Path) -> Iterator[str]:
             folders.clear()
 
 
-def _commits(repository: Repository, worktree: Worktree) -> list[str]:
-    """Commits that no other branch, tag or remote holds, where what holds them would go."""
-    ours = marker(repository.linked().get(worktree.path))
-    heads = repository.refs().heads
-    tips = [worktree.head] if worktree.branch is None else []
-    others = ["--not", "--branches", "--remotes", "--tags"]
-    if ours and ours.branch_made and ours.branch in heads:
-        tips.append(heads[ours.branch])
-        others.insert(1, f"--exclude={ours.branch}")
-    if not tips:
+def _commits(repository: Repository, ends: Mapping[str, str]) -> list[str]:
+    """Commits that no other branch, tag or remote holds, up to the `tips`."""
+    if not ends:
         return []
-    printed = repository.git("log", "--no-show-signature", "--format=%h %s", "--max-count=100", *tips, *others)
-    return [f"commit: {line}" for line in printed.split("\n")[:-1]]
+    others = ["--not", *(f"--exclude={name}" for name in ends), "--branches", "--remotes", "--tags"]
+    command = ("log", "--no-show-signature", "--format=%h %s", "--max-count=100")
+    return [f"commit: {line}" for line in repository.git(*command, *ends.values(), *others).split("\n")[:-1]]

@@ -34,6 +34,12 @@ def unlock(repository: Repository, worktree: Path, session_id: str) -> None:
             _write(git_dir, before, [name for name in before if name != session_id])
 
 
+def held_by(repository: Repository, worktree: Path) -> list[str]:
+    """The sessions that hold it, as far as locks tell; none when the worktree is gone."""
+    git_dir = repository.linked().get(worktree)
+    return holders(git_dir) if git_dir else []
+
+
 def holders(git_dir: Path) -> list[str]:
     """The sessions that hold a worktree, by its private directory."""
     try:

@@ -1,15 +1,13 @@
-"""Takes worktrees away: only ours, only when nothing is lost or the loss is asked for, one at a time."""
+"""Decides which worktrees may go: only ours, only when nothing is lost or the loss is asked for, one at a time."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from scopecraft_git.errors import (
-    CannotRemoveError,
     GitFailedError,
     MainWorktreeStaysError,
     NotOurWorktreeError,
@@ -21,68 +19,128 @@ from scopecraft_git.errors import (
 )
 from scopecraft_git.models import Worktree
 from scopecraft_git.repository import Repository
-from scopecraft_git.worktrees.contents import losses
-from scopecraft_git.worktrees.inventory import Marker, at, listing, marker
+from scopecraft_git.worktrees import teardown
+from scopecraft_git.worktrees.contents import losses, tips
+from scopecraft_git.worktrees.inventory import at
 from scopecraft_git.worktrees.locks import holders
+from scopecraft_git.worktrees.teardown import Removal, Removed
 
-BACKUPS = "refs/scopecraft/backup"
-
-
-class Removed(NamedTuple):
-    worktree: Worktree
-    branch: str | None
-    """The branch that went with it."""
-    backup: str | None
-    """Where a branch that was not merged can still be found."""
-    lost: list[str]
+Last = Callable[[Worktree], list[str]]
+"""What is done when a worktree is gone, before its removal counts as finished; returns what could not be done."""
 
 
-class Cleaned(NamedTuple):
-    worktree: Worktree
+class Fate(NamedTuple):
+    """Whether a worktree has had its day."""
+
     goes: bool
     reason: str
+    keep_branch: bool = False
 
 
-def remove(repository: Repository, worktree: Worktree, *, force: bool = False) -> Removed:
-    """Remove a worktree of ours, and its branch if we made it. `force` accepts the `losses`.
+def remove(
+    repository: Repository,
+    worktree: Worktree,
+    *,
+    force: bool = False,
+    besides: Sequence[str] = (),
+    keep_branch: bool = False,
+    last: Last = lambda _: [],
+) -> Removed:
+    """Remove a worktree of ours, and its branch if we made it. `force` accepts the `losses`, and `besides` others.
 
-    Raises `WorkWouldBeLostError` without it, and never removes one that is not ours, locked, or stood in.
+    Raises `WorkWouldBeLostError` without it, and never removes one that is not ours, locked, or stood in. Killed on
+    its way, `resume` finishes it, or puts everything back if nothing was decided yet.
     """
     with repository.lock():
         worktree = at(repository, worktree.path)
-        _refuse(repository, worktree)
-        lost = _losses(repository, worktree, force=force)
-        if lost and not force:
-            raise WorkWouldBeLostError(worktree.path, worktree.branch or str(worktree.path), lost)
-        ours = marker(repository.git_dir(worktree.path))
-        _delete(repository, worktree.path)
-        branch, backup = _delete_branch(repository, ours)
-    return Removed(worktree, branch, backup, lost)
+        refuse(repository, worktree)
+
+        def weigh(folder: Path) -> list[str]:
+            """What would be lost; raises unless that is asked for."""
+            lost = [*besides, *_losses(repository, worktree, folder, force=force, keep_branch=keep_branch)]
+            if lost and not force:
+                raise WorkWouldBeLostError(worktree.path, worktree.branch or str(worktree.path), lost)
+            return lost
+
+        if not force:
+            weigh(worktree.path)
+        removal = teardown.prepare(repository, worktree)
+        try:
+            lost = weigh(removal.aside)
+            removal = teardown.decide(removal, tips(repository, worktree, keep_branch=keep_branch), lost)
+        except BaseException:
+            teardown.take_back(repository, removal)
+            raise
+        return _complete(repository, removal, last)
 
 
-def clean(repository: Repository, *, dry_run: bool = False) -> list[Cleaned]:
-    """Remove every worktree of ours whose branch is merged and that holds nothing else; says of each why it stays."""
-    return [_clean(repository, worktree, dry_run=dry_run) for worktree in listing(repository) if worktree.ours]
+def resume(
+    repository: Repository, onerror: Callable[[ScopecraftError], None], last: Last = lambda _: []
+) -> list[Removed]:
+    """Finish what commands began that were killed; put back what they had only set aside."""
+    if not any(teardown.pending(repository)):
+        return []
+    done = []
+    with repository.lock():
+        for removal in teardown.pending(repository):
+            try:
+                if removal.decided_at is None:
+                    teardown.take_back(repository, removal)
+                else:
+                    done.append(_complete(repository, removal, last))
+            except ScopecraftError as error:
+                onerror(error)
+    return done
 
 
-def _clean(repository: Repository, worktree: Worktree, *, dry_run: bool) -> Cleaned:
-    try:
-        _refuse(repository, worktree)
-        if left := losses(repository, worktree):
-            return Cleaned(worktree, False, _kept_for(left))
-        if worktree.head == worktree.base_commit:
-            return Cleaned(worktree, False, "no commit of its own yet")
-        into = _merged_into(repository, worktree)
-        if into is None:
-            return Cleaned(worktree, False, "not merged yet")
-        if not dry_run:
-            remove(repository, worktree)
-    except ScopecraftError as error:
-        return Cleaned(worktree, False, error.message)
-    return Cleaned(worktree, True, f"merged into {into}")
+def fate(repository: Repository, worktree: Worktree) -> Fate:
+    """Whether nobody needs it any more: its branch is merged, and it holds nothing else. Raises why it may not go."""
+    refuse(repository, worktree)
+    if not worktree.path.is_dir():
+        return _fate_of_a_missing_folder(repository, worktree)
+    if left := losses(repository, worktree):
+        return Fate(False, _kept_for(left))
+    if worktree.head == worktree.base_commit:
+        return Fate(False, "no commit of its own yet")
+    into = _merged_into(repository, worktree)
+    return Fate(True, f"merged into {into}") if into else Fate(False, "not merged yet")
 
 
-def _kept_for(left: list[str]) -> str:
+def refuse(repository: Repository, worktree: Worktree) -> None:
+    """Raise what forbids the removal of `worktree`, whatever it holds."""
+    if worktree.main:
+        raise MainWorktreeStaysError(worktree.path)
+    if not worktree.ours:
+        raise NotOurWorktreeError(worktree.path)
+    if worktree.locked is not None:
+        sessions = holders(repository.git_dir(worktree.path))
+        if worktree.locked == " ".join(sessions):
+            raise WorktreeBusyError(worktree.path, sessions[-1])
+        raise WorktreeLockedError(worktree.path, worktree.locked)
+    with contextlib.suppress(OSError):
+        if Path.cwd().is_relative_to(worktree.path):
+            raise StandingInsideError(worktree.path, repository.main_worktree)
+
+
+def _complete(repository: Repository, removal: Removal, last: Last) -> Removed:
+    removed = teardown.finish(repository, removal)
+    left = last(removal.worktree)
+    teardown.close(repository, removal)
+    return removed._replace(left=[*removed.left, *left])
+
+
+def _fate_of_a_missing_folder(repository: Repository, worktree: Worktree) -> Fate:
+    """Deleted by hand; or its disk is not there, and then it may come back."""
+    if not worktree.path.parent.is_dir():
+        return Fate(False, f"{worktree.path.parent} is not there either; its disk may be missing")
+    if losses(repository, worktree, keep_branch=True):
+        return Fate(False, "its folder is gone, and commits of it are on no branch")
+    if alone := losses(repository, worktree):
+        return Fate(True, f"its folder is gone; its branch stays, {_kept_for(alone)}", keep_branch=True)
+    return Fate(True, "its folder is gone, and its branch has nothing of its own")
+
+
+def _kept_for(left: Sequence[str]) -> str:
     """Why a worktree stays that holds the losses `left`."""
     more = len(left) - 1
     if all(loss.startswith("commit: ") for loss in left):
@@ -101,69 +159,10 @@ def _merged_into(repository: Repository, worktree: Worktree) -> str | None:
     return None
 
 
-def _refuse(repository: Repository, worktree: Worktree) -> None:
-    if worktree.main:
-        raise MainWorktreeStaysError(worktree.path)
-    if not worktree.ours:
-        raise NotOurWorktreeError(worktree.path)
-    if worktree.locked is not None:
-        sessions = holders(repository.git_dir(worktree.path))
-        if worktree.locked == " ".join(sessions):
-            raise WorktreeBusyError(worktree.path, sessions[-1])
-        raise WorktreeLockedError(worktree.path, worktree.locked)
-    with contextlib.suppress(OSError):
-        if Path.cwd().is_relative_to(worktree.path):
-            raise StandingInsideError(worktree.path, repository.main_worktree)
-
-
-def _losses(repository: Repository, worktree: Worktree, *, force: bool) -> list[str]:
+def _losses(repository: Repository, worktree: Worktree, folder: Path, *, force: bool, keep_branch: bool) -> list[str]:
     try:
-        return losses(repository, worktree)
+        return losses(repository, worktree, folder=folder, keep_branch=keep_branch)
     except GitFailedError as error:
         if not force:
             raise
         return [f"whatever git could not tell: {error.message}"]
-
-
-def _delete(repository: Repository, path: Path) -> None:
-    """By hand, as git does it: git itself would ask the worktree's own `.git` first."""
-    git_dir = repository.git_dir(path)
-    try:
-        if os.path.lexists(path):
-            _delete_tree(path)
-        shutil.rmtree(git_dir)
-    except OSError as error:
-        raise CannotRemoveError(path, f"{error.filename}: {error.strerror}") from error
-    repository.forget(path)
-    with contextlib.suppress(OSError):
-        git_dir.parent.rmdir()
-        if path.parent.name.endswith(".worktrees"):
-            path.parent.rmdir()
-
-
-def _delete_tree(path: Path) -> None:
-    """Folders that forbid writing, as module caches make them, are opened first. Symlinks are not followed."""
-    try:
-        shutil.rmtree(path)
-    except PermissionError:
-        for folder, _, _ in os.walk(path):
-            Path(folder).chmod(0o700)
-        shutil.rmtree(path)
-
-
-def _delete_branch(repository: Repository, ours: Marker | None) -> tuple[str | None, str | None]:
-    """The branch we made, unless another worktree holds it by now. What only it held is kept as a backup ref."""
-    if ours is None or not ours.branch_made:
-        return None, None
-    branch, refs = ours.branch, repository.refs()
-    commit = refs.heads.get(branch)
-    if commit is None or any(worktree.branch == branch for worktree in listing(repository)):
-        return None, None
-    others = ("--not", f"--exclude={branch}", "--branches", "--remotes", "--tags")
-    backup = (
-        f"{BACKUPS}/{branch}-{commit[:7]}" if repository.git("rev-list", "--max-count=1", commit, *others) else None
-    )
-    kept = f"update {backup} {commit}\n" if backup else ""
-    repository.git("update-ref", "--stdin", stdin=os.fsencode(f"{kept}delete refs/heads/{branch} {commit}\n"))
-    repository.try_git("config", "--remove-section", f"branch.{branch}")
-    return branch, backup

@@ -20,6 +20,7 @@ SAMPLES: dict[str, Any] = {
     "action": "start the container",
     "address": "unix:///var/run/docker.sock",
     "agent": "claude",
+    "aside": Path("/code/app.worktrees/auth-05A.removing"),
     "branch": "feature/auth-05A",
     "branches": ["develop", "next"],
     "blocker": "feature",

@@ -3,7 +3,10 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +15,12 @@ import pytest
 from scopecraft_git import errors, worktrees
 from scopecraft_git.models import Worktree
 from scopecraft_git.repository import Repository
-from scopecraft_git.worktrees.removal import _delete_tree
+from scopecraft_git.worktrees import teardown
+from scopecraft_git.worktrees.teardown import delete_tree
 from tests.worktrees.conftest import Make, Traces
 
 NOBODY = 65534
+HOUR = 3600 * 10**9
 
 
 def work(git: Any, made: Worktree) -> str:
@@ -138,7 +143,7 @@ def test_folders_that_forbid_writing_are_deleted_by_an_ordinary_user() -> None:
         with contextlib.suppress(BaseException):
             if os.geteuid() == 0:
                 os.setuid(NOBODY)
-            _delete_tree(tree)
+            delete_tree(tree, time.time_ns() + HOUR)
         os._exit(0)
     os.waitpid(child, 0)
     try:
@@ -147,24 +152,190 @@ def test_folders_that_forbid_writing_are_deleted_by_an_ordinary_user() -> None:
         shutil.rmtree(root)
 
 
-def test_clean_says_of_each_why_it_goes_or_stays(repository: Repository, git: Any, repo: Path, make: Make) -> None:
-    tasks = {task: make(task, task) for task in ("merged-05A", "changed-05A", "ahead-05A", "held-05A", "pushed-05A")}
+def test_fate_says_of_each_why_it_goes_or_stays(repository: Repository, git: Any, repo: Path, make: Make) -> None:
+    tasks = {task: make(task, task) for task in ("merged-05A", "changed-05A", "ahead-05A", "new-05A", "pushed-05A")}
     for task in ("merged-05A", "ahead-05A", "pushed-05A"):
         work(git, tasks[task])
     git(repo, "merge", "-q", "--no-ff", "-m", "Merge", "feature/merged-05A")
     git(repo, "update-ref", "refs/remotes/origin/feature/pushed-05A", "feature/pushed-05A")
     (tasks["changed-05A"].path / "new").touch()
-    worktrees.lock(repository, tasks["held-05A"].path, "held-05A-1")
-    git(repo, "worktree", "add", "-q", "-b", "theirs", str(repo.parent / "theirs"))
-    planned = worktrees.clean(repository, dry_run=True)
-    assert all(made.path.exists() for made in tasks.values())
-    done = worktrees.clean(repository)
-    assert done == planned
-    told = {row.worktree.path.name: (row.goes, row.reason) for row in done}
-    assert told.pop("merged-05A") == (True, "merged into main")
-    assert told.pop("changed-05A") == (False, "untracked: new")
-    assert told.pop("pushed-05A") == (False, "not merged yet")
-    assert told.pop("held-05A") == (False, f"The session held-05A-1 lives in {tasks['held-05A'].path}")
-    assert told.pop("ahead-05A") == (False, "not merged yet (1 commit)")
-    assert not told
-    assert [task for task, made in tasks.items() if not made.path.exists()] == ["merged-05A"]
+    told = {name: worktrees.fate(repository, worktrees.at(repository, made.path)) for name, made in tasks.items()}
+    assert told == {
+        "merged-05A": (True, "merged into main", False),
+        "changed-05A": (False, "untracked: new", False),
+        "ahead-05A": (False, "not merged yet (1 commit)", False),
+        "new-05A": (False, "no commit of its own yet", False),
+        "pushed-05A": (False, "not merged yet", False),
+    }
+
+
+def test_fate_of_those_whose_folder_was_deleted(repository: Repository, git: Any, repo: Path, make: Make) -> None:
+    tasks = {task: make(task, task) for task in ("merged-05A", "ahead-05A", "detached-05A", "new-05A")}
+    for task in ("merged-05A", "ahead-05A"):
+        work(git, tasks[task])
+    git(tasks["detached-05A"].path, "switch", "-q", "--detach")
+    work(git, tasks["detached-05A"])
+    git(repo, "merge", "-q", "--no-ff", "-m", "Merge", "feature/merged-05A")
+    for made in tasks.values():
+        shutil.rmtree(made.path)
+    told = {name: worktrees.fate(repository, worktrees.at(repository, made.path)) for name, made in tasks.items()}
+    assert told == {
+        "merged-05A": (True, "its folder is gone, and its branch has nothing of its own", False),
+        "ahead-05A": (True, "its folder is gone; its branch stays, not merged yet (1 commit)", True),
+        "detached-05A": (False, "its folder is gone, and commits of it are on no branch", False),
+        "new-05A": (True, "its folder is gone, and its branch has nothing of its own", False),
+    }
+    parent = tasks["new-05A"].path.parent
+    parent.rmdir()
+    told["new-05A"] = worktrees.fate(repository, worktrees.at(repository, tasks["new-05A"].path))
+    assert told["new-05A"] == (False, f"{parent} is not there either; its disk may be missing", False)
+
+
+# What happens meanwhile
+
+
+def test_a_branch_that_moves_after_the_decision_is_kept(
+    repository: Repository, git: Any, repo: Path, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make()
+    other = git(repo, "commit-tree", "-m", "Meanwhile", "-p", "main", "main^{tree}")
+    git(repo, "tag", "holds-it-as-well", other)
+    unregister = teardown._unregister
+    monkeypatch.setattr(
+        teardown,
+        "_unregister",
+        lambda *given: (unregister(*given), git(repo, "update-ref", "refs/heads/feature/auth-05A", other)),
+    )
+    removed = worktrees.remove(repository, made)
+    assert removed.backup == f"refs/scopecraft/backup/feature/auth-05A-{other[:7]}"
+    assert git(repo, "rev-parse", removed.backup) == other
+    assert removed.branch == "feature/auth-05A"
+
+
+def test_a_branch_that_moves_as_it_is_deleted_stays(
+    repository: Repository, git: Any, repo: Path, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make()
+    other = git(repo, "commit-tree", "-m", "Meanwhile", "-p", "main", "main^{tree}")
+    alone = teardown._is_alone
+
+    def move(repository: Repository, commit: str, *without: str) -> bool:
+        git(repo, "update-ref", "refs/heads/feature/auth-05A", other)
+        return alone(repository, commit, *without)
+
+    monkeypatch.setattr(teardown, "_is_alone", move)
+    removed = worktrees.remove(repository, made)
+    assert removed.branch is None
+    assert git(repo, "rev-parse", "feature/auth-05A") == other
+
+
+def test_commits_on_no_branch_are_kept(repository: Repository, git: Any, repo: Path, make: Make) -> None:
+    made = make()
+    git(made.path, "switch", "-q", "--detach")
+    tip = work(git, made)
+    removed = worktrees.remove(repository, made, force=True)
+    assert removed.backup == f"refs/scopecraft/backup/detached-{tip[:7]}"
+    assert git(repo, "rev-parse", removed.backup) == tip
+
+
+def test_what_is_written_between_two_looks_is_seen(
+    repository: Repository, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By one who is in the folder already, and so is not held up by its other name."""
+    made = make()
+    inside = os.open(made.path, os.O_RDONLY)
+    prepare = teardown.prepare
+
+    def late(repository: Repository, worktree: Worktree) -> teardown.Removal:
+        removal = prepare(repository, worktree)
+        os.close(os.open("late", os.O_CREAT | os.O_WRONLY, dir_fd=inside))
+        return removal
+
+    monkeypatch.setattr(teardown, "prepare", late)
+    with pytest.raises(errors.WorkWouldBeLostError, match="untracked: late"):
+        worktrees.remove(repository, made)
+    os.close(inside)
+    assert worktrees.losses(repository, worktrees.at(repository, made.path)) == ["untracked: late"]
+    assert not list(teardown.pending(repository))
+
+
+def test_nothing_that_a_writer_finished_is_gone(repository: Repository, make: Make, repo: Path) -> None:
+    """It writes into ignored folders, which nobody counts, as fast as it can, whatever becomes of the worktree."""
+    (repo / ".git" / "info" / "exclude").write_text("cache\n")
+    made = make()
+    (made.path / "cache").mkdir()
+    script = (
+        "import itertools\nfor number in itertools.count():\n"
+        " open(f'cache/{number}', 'w').write('x')\n print(number, flush=True)"
+    )
+    writer = subprocess.Popen([sys.executable, "-c", script], cwd=made.path, stdout=subprocess.PIPE, text=True)
+    assert writer.stdout
+    for _ in range(20):
+        writer.stdout.readline()
+    began = time.time_ns()
+    removed = worktrees.remove(repository, made)
+    writer.kill()
+    last = int(writer.communicate()[0].split()[-1])
+    aside = made.path.with_name("auth-05A.removing")
+    assert removed.left == [f"{aside}: something was written there in the meantime"]
+    kept = sorted(int(path.name) for path in (aside / "cache").iterdir())
+    assert kept[0] > 20
+    assert set(range(kept[0], last + 1)) <= set(kept), "from the decision on"
+    assert min(path.stat().st_ctime_ns for path in (aside / "cache").iterdir()) > began
+    assert not made.path.exists()
+
+
+def test_a_folder_that_was_made_anew_is_not_taken_for_the_old_one(
+    repository: Repository, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make()
+    prepare = teardown.prepare
+
+    def anew(repository: Repository, worktree: Worktree) -> teardown.Removal:
+        removal = prepare(repository, worktree)
+        (removal.aside / "late").touch()
+        made.path.mkdir()
+        return removal
+
+    monkeypatch.setattr(teardown, "prepare", anew)
+    with pytest.raises(errors.SetAsideError) as raised:
+        worktrees.remove(repository, made)
+    subprocess.run(["sh", "-c", raised.value.hint.partition(": ")[2]], check=True)
+    problems: list[errors.ScopecraftError] = []
+    assert worktrees.resume(repository, problems.append) == []
+    assert not problems
+    assert worktrees.losses(repository, worktrees.at(repository, made.path)) == ["untracked: late"]
+
+
+def test_several_names_of_a_file_go_as_one(repository: Repository, make: Make, repo: Path) -> None:
+    (repo / ".git" / "info" / "exclude").write_text("cache\n")
+    made = make()
+    (made.path / "cache").mkdir()
+    (made.path / "cache" / "0").write_text("x")
+    for number in range(1, 5):
+        os.link(made.path / "cache" / "0", made.path / "cache" / str(number))
+    assert worktrees.remove(repository, made).left == []
+
+
+def test_what_is_no_folder_is_left_alone(repository: Repository, make: Make, tmp_path: Path) -> None:
+    made = make()
+    made.path.rename(tmp_path / "moved")
+    made.path.symlink_to(tmp_path / "moved")
+    with pytest.raises(errors.CannotRemoveError, match="not a folder"):
+        worktrees.remove(repository, made)
+    assert (tmp_path / "moved" / "README.md").exists()
+
+
+def test_size_counts_a_file_once_and_follows_no_link(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    empty = worktrees.size(folder)
+    (folder / "file").write_bytes(b"x" * 100_000)
+    once = worktrees.size(folder)
+    assert 100_000 <= once - empty < 120_000
+    os.link(folder / "file", folder / "again")
+    (tmp_path / "outside").write_bytes(b"x" * 100_000)
+    (folder / "link").symlink_to(tmp_path / "outside")
+    (folder / "up").symlink_to(tmp_path)
+    assert worktrees.size(folder) - once < 20_000
+    assert worktrees.size(tmp_path / "nowhere") == 0
