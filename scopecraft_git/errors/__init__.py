@@ -79,6 +79,7 @@ from scopecraft_git.errors.plugins import (
 from scopecraft_git.errors.sessions import (
     AmbiguousSessionError,
     IllegalTransitionError,
+    NotWaitingError,
     QueueFullError,
     SessionEndedError,
     SessionNotFoundError,
@@ -203,6 +204,7 @@ __all__ = [
     "NotARepositoryError",
     "NotFoundError",
     "NotOurWorktreeError",
+    "NotWaitingError",
     "NothingToAskError",
     "NothingToContinueError",
     "NothingToSayError",
