@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
@@ -13,6 +12,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from scopecraft_git import supervisor
 
 COMMAND = str(Path(sys.executable).with_name("git-scopecraft"))
 IMPORTS = "import typer, pydantic"
@@ -181,13 +182,12 @@ class Bench:
         return (time.perf_counter() - begun) * 1000
 
     def _supervisor(self) -> int:
-        return int((self.home / "supervisor" / "lock").read_text())
+        process = supervisor.process_id(self.home)
+        assert process
+        return process
 
     def _stop_supervisor(self) -> None:
-        try:
-            os.kill(self._supervisor(), signal.SIGKILL)
-        except (OSError, ValueError):
-            return
+        supervisor.stop(self.home)
 
     def _has_image(self) -> bool:
         if not shutil.which("docker"):

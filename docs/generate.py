@@ -200,6 +200,8 @@ def _inside(context: Any, name: str) -> Any:
 
 
 def _walk(context: Any) -> Iterator[Any]:
+    if context.command.hidden:
+        return
     yield context
     for name in getattr(context.command, "commands", {}):
         yield from _walk(_inside(context, name))

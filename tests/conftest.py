@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import pytest
 
 from tests import machine
+
+if TYPE_CHECKING:
+    from scopecraft_git.supervisor.presence import Holder
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -69,19 +73,22 @@ def home() -> Iterator[Path]:
 
 
 def end_supervisor() -> None:
-    """Kill it, if there is one."""
-    from scopecraft_git import paths
+    """Kill it, if there is one, and its keeper, who would bring it back. After this neither of them is there."""
+    from scopecraft_git.supervisor import presence
 
-    try:
-        lock = (paths.supervisor() / "lock").open("r+")
-    except FileNotFoundError:
-        return
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.kill(int(lock.read()), signal.SIGKILL)
-            fcntl.flock(lock, fcntl.LOCK_EX)  # given up when it has died
+    deadline = time.monotonic() + 30
+    while (supervisor := presence.supervising()) or presence.keeping():
+        _kill(supervisor, signal.SIGSTOP)  # held still, it does not bring the keeper back
+        _kill(presence.keeping(), signal.SIGKILL)
+        _kill(supervisor, signal.SIGKILL)
+        assert time.monotonic() < deadline, "the supervisor is still there"
+        time.sleep(0.002)
+
+
+def _kill(holder: Holder | None, number: signal.Signals) -> None:
+    if holder and holder.pid:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(holder.pid, number)
 
 
 @pytest.fixture

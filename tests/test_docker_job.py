@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -17,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from scopecraft_git import supervisor
 from tests import machine
 from tests.conftest import Scopecraft
 from tests.model_server import ModelServer, Step, bash
@@ -128,8 +127,7 @@ def ordinary() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="scopecraft-ordinary-"))
     os.chown(folder, ORDINARY, ORDINARY)
     yield folder
-    with contextlib.suppress(OSError, ValueError):
-        os.kill(int((folder / ".scopecraft" / "supervisor" / "lock").read_text()), signal.SIGKILL)
+    supervisor.stop(folder / ".scopecraft")
     shutil.rmtree(folder)
 
 

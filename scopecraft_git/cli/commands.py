@@ -34,6 +34,7 @@ COMMANDS = {
     "doctor": "doctor:doctor",
     "demo": "demo:demo",
     "completion": "completion:completion",
+    "supervisor": "supervisor:app",
 }
 
 
@@ -77,9 +78,9 @@ app = typer.Typer(
 )
 
 
-def group(help: str) -> typer.Typer:
+def group(help: str, *, hidden: bool = False) -> typer.Typer:
     """A command that has commands of its own."""
-    return typer.Typer(help=help, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+    return typer.Typer(help=help, hidden=hidden, no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
 
 def _print_version(wanted: bool) -> None:

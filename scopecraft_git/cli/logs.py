@@ -85,11 +85,11 @@ def _events(session: Session, *, follow: bool) -> Iterator[LoggedEvent]:
         return
     from scopecraft_git import supervisor
 
-    supervisor.wake()
-    for _ in stream.changes(session.path, lambda: storage.load(session.id).status.ended):
-        for logged in storage.events(session.id, after=seen):
-            seen = logged.seq
-            yield logged
+    with supervisor.attended():
+        for _ in stream.changes(session.path, lambda: storage.load(session.id).status.ended):
+            for logged in storage.events(session.id, after=seen):
+                seen = logged.seq
+                yield logged
 
 
 def _is_routine(notice: Notice) -> bool:

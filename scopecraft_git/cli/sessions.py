@@ -124,11 +124,11 @@ def _await_end(session: Session, deadline: float | None) -> Session:
     from scopecraft_git import supervisor
 
     storage = context.storage()
-    supervisor.wake()  # whoever waits wants somebody to be at work
-    while not (session := storage.load(session.id)).status.ended:
-        if deadline is not None and time.monotonic() > deadline:
-            break
-        time.sleep(LOOKS_AGAIN)
+    with supervisor.attended():
+        while not (session := storage.load(session.id)).status.ended:
+            if deadline is not None and time.monotonic() > deadline:
+                break
+            time.sleep(LOOKS_AGAIN)
     return session
 
 

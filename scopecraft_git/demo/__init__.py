@@ -6,16 +6,13 @@ folder: no settings, plugins or git configuration of the user's.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
 import shutil
-import signal
 import site
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,7 +23,6 @@ from scopecraft_git.repository import run_git
 AGENT = Path(__file__).with_name("agent.py")
 TASK = "implement-greeting-05A"
 BRANCH = "feature/greeting-05A"
-ENDS_WITHIN = 10.0
 TASK_FILE = """\
 # Greet people by name
 
@@ -73,7 +69,7 @@ def run(echo: Callable[[str], object], *, keep: bool = False) -> Path:
         demo.stop()
         raise
     finally:
-        demo.end_supervisor()
+        supervisor.stop(folder / ".scopecraft")
         if not keep:
             shutil.rmtree(folder, ignore_errors=True)
     return folder
@@ -128,13 +124,6 @@ class Demo:
         """Have the agent end, if it is at work."""
         if self._home.is_dir():
             self._run("stop", TASK, stdout=subprocess.DEVNULL)
-
-    def end_supervisor(self) -> None:
-        deadline = time.monotonic() + ENDS_WITHIN
-        while (process := supervisor.process_id(self._home)) and time.monotonic() < deadline:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
-            time.sleep(0.01)
 
     def _call(self, *arguments: str) -> None:
         shown = shlex.join(["git", "scopecraft", *arguments])

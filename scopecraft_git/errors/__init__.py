@@ -85,6 +85,7 @@ from scopecraft_git.errors.sessions import (
     SessionNotFoundError,
     StartFailedError,
     SupervisorSilentError,
+    SupervisorStaysError,
     UnreadableSessionError,
 )
 from scopecraft_git.errors.tasks import (
@@ -222,6 +223,7 @@ __all__ = [
     "StandingInsideError",
     "StartFailedError",
     "SupervisorSilentError",
+    "SupervisorStaysError",
     "TaskExistsError",
     "TaskNotFoundError",
     "TmuxMissingError",

@@ -73,6 +73,14 @@ class SupervisorSilentError(ScopecraftError):
         )
 
 
+class SupervisorStaysError(ScopecraftError):
+    def __init__(self, process: int) -> None:
+        super().__init__(
+            f"The supervisor is still there (process {process}), though it was told to leave and then killed",
+            f"See what it does: ps -f -p {process}",
+        )
+
+
 class StartFailedError(ScopecraftError):
     def __init__(self, session: str, reason: str) -> None:
         super().__init__(

@@ -36,12 +36,13 @@ def submit(drafted: Draft) -> Session:
 def await_start(storage: Storage, session: Session) -> Session:
     """The session once it has started, or as it waits for others to end. Raises `StartFailedError`."""
     deadline = time.monotonic() + STARTS_WITHIN
-    while (session := storage.load(session.id)).status in (SessionStatus.QUEUED, SessionStatus.STARTING):
-        if _waits_for_others(storage, session):
-            return session
-        if time.monotonic() > deadline:
-            raise SupervisorSilentError(session.id, paths.supervisor() / "supervisor.log")
-        time.sleep(LOOKS_AGAIN)
+    with supervisor.attended():
+        while (session := storage.load(session.id)).status in (SessionStatus.QUEUED, SessionStatus.STARTING):
+            if _waits_for_others(storage, session):
+                return session
+            if time.monotonic() > deadline:
+                raise SupervisorSilentError(session.id, paths.supervisor() / "supervisor.log")
+            time.sleep(LOOKS_AGAIN)
     if session.outcome and not session.started_at:
         raise StartFailedError(session.id, session.outcome.reason)
     return session

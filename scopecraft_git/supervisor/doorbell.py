@@ -2,34 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
 import os
 import select
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TextIO
 
 from scopecraft_git import paths
-from scopecraft_git.storage import files
 
 WORK, FLUSH = b"w", b"f"
-SETTLES_WITHIN = 10.0
-
-_started: list[subprocess.Popen[bytes]] = []
-"""Kept, so that nobody is told that this process leaves children behind: that is what it is for."""
-
-
-def wake() -> None:
-    """Have the supervisor look at what there is to do, and start it if there is none. Returns at once.
-
-    One that this process has just started looks around by itself once it listens.
-    """
-    if not ring(WORK) and (not _started or _started[-1].poll() is not None):
-        _started.append(_start())
 
 
 def ring(byte: bytes) -> bool:
@@ -42,77 +22,51 @@ def ring(byte: bytes) -> bool:
         os.write(descriptor, byte)
     except BlockingIOError:
         pass  # rung so often already that the pipe is full
+    except OSError:
+        return False  # who listened has just gone
     finally:
         os.close(descriptor)
     return True
 
 
-def _start() -> subprocess.Popen[bytes]:
-    log = paths.supervisor() / "supervisor.log"
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_") and k not in ("TMUX", "TMUX_PANE")}
-    with log.open("a") as output:
-        return subprocess.Popen(
-            [sys.executable, "-P", "-m", "scopecraft_git.supervisor"],
-            cwd=paths.home(),
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-
-
-def process_id(home: Path | None = None) -> int | None:
-    """The process that supervises this SCOPECRAFT_HOME or another, if there is one. Starts nothing."""
-    lock = (home / "supervisor" if home else paths.supervisor()) / "lock"
-    return int(lock.read_text()) if files.is_locked(lock) else None
-
-
 class Doorbell:
-    """The supervisor's end."""
+    """The supervisor's end. Until `mend` could make it nobody is heard, and time passes as it should."""
 
     def __init__(self) -> None:
-        path = paths.supervisor() / "doorbell"
-        if not path.is_fifo():
-            path.unlink(missing_ok=True)
-            os.mkfifo(path, 0o600)
+        self._path = paths.supervisor() / "doorbell"
+        self._pipe: int | None = None
+
+    def mend(self) -> None:
+        """Make it where it is missing. Cheap when all is well; on a full disk, an OSError."""
+        try:
+            if self._pipe is not None and os.path.samestat(os.fstat(self._pipe), self._path.stat()):
+                return
+        except FileNotFoundError:
+            pass
+        self.close()
+        if not self._path.is_fifo():
+            self._path.unlink(missing_ok=True)
+            os.mkfifo(self._path, 0o600)
         # Read and write: with a writer of its own the pipe never reports its end.
-        self._pipe = os.open(path, os.O_RDWR | os.O_NONBLOCK)
+        self._pipe = os.open(self._path, os.O_RDWR | os.O_NONBLOCK)
 
     def wait(self, seconds: float) -> bytes:
         """What was rung, after at most `seconds`; empty when nothing was."""
+        if self._pipe is None:
+            time.sleep(seconds)
+            return b""
         if not select.select([self._pipe], [], [], seconds)[0]:
             return b""
         return os.read(self._pipe, 4096)
 
+    def rouse(self) -> None:
+        """End a `wait` of this process, from within a signal handler."""
+        with contextlib.suppress(OSError):
+            if self._pipe is not None:
+                os.write(self._pipe, FLUSH)
+
     def close(self) -> None:
         """From now on a command that rings starts a new supervisor."""
-        os.close(self._pipe)
-
-
-@contextmanager
-def sole_supervisor() -> Iterator[bool]:
-    """Whether this process is the one supervisor: it holds the lock, or another one listens to the doorbell.
-
-    A supervisor that is leaving still holds the lock but does not listen any more; it is waited for.
-    """
-    with (paths.supervisor() / "lock").open("a+") as lock:
-        yield _acquire(lock)
-
-
-def _acquire(lock: TextIO) -> bool:
-    deadline = time.monotonic() + SETTLES_WITHIN
-    while time.monotonic() < deadline:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if ring(WORK):
-                return False
-            time.sleep(0.01)
-            continue
-        lock.seek(0)
-        lock.truncate()
-        lock.write(f"{os.getpid()}\n")
-        lock.flush()
-        return True
-    return False
+        if self._pipe is not None:
+            os.close(self._pipe)
+            self._pipe = None

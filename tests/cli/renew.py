@@ -49,6 +49,7 @@ SAMPLES: dict[str, Any] = {
     "own": "feature/auth-05A",
     "path": Path("/code/app.worktrees/auth-05A"),
     "plugin": "nomad",
+    "process": 4711,
     "program": "claude",
     "reason": "permission denied",
     "ref": "nowhere",
