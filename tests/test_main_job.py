@@ -105,6 +105,15 @@ def test_the_record_says_how_it_went(scopecraft: Scopecraft, repo: Path, task: s
     assert [entry["id"] for entry in listed] == [started["id"]]
 
 
+def test_a_prompt_arrives_byte_for_byte(scopecraft: Scopecraft, repo: Path) -> None:
+    """Also what is no UTF-8, such as the name of a file."""
+    done = scopecraft(
+        "run", "fix", "-p", "caf\udce9 \u2713", "-e", "local", "-a", "command", "-f", "--", "tee", "asked"
+    )
+    assert done.code == 0, done.stderr
+    assert (repo.parent / "app.worktrees" / "fix" / "asked").read_bytes() == b"caf\xe9 \xe2\x9c\x93"
+
+
 def test_logs_show_what_it_said(scopecraft: Scopecraft, task: str) -> None:
     scopecraft(*local(task, COMMITS, "--follow"))
     assert "working\ndone\n" in scopecraft("logs", task).stdout
