@@ -1,21 +1,79 @@
 """Turns a session's output into numbered events on disk, and shows each one to every handler.
 
 Everything derives from `stream.log`: an event remembers where its line began, so after a restart the monitor goes on
-from the last event stored, and the events are those of an undisturbed run.
+from the last event stored, and the events are those of an undisturbed run. What the supervisor itself notices is known
+from the stored events, too: nothing that happens once is told twice.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from scopecraft_git.events import Event, Finished, LoggedEvent, Notice, PermissionRequest
+from scopecraft_git.events import (
+    Event,
+    Finished,
+    LoggedEvent,
+    Notice,
+    PermissionRequest,
+    Reasoning,
+    Text,
+    ToolCall,
+)
 from scopecraft_git.models import Session
 from scopecraft_git.protocols import Action, Agent, HandlerFactory, MonitorHandler, Storage, Verdict
 
 ANSWERED = "permission_answered"
+STOPPING = "stopping"
+WANT_A_REACTION = (PermissionRequest, Finished)
+
+
+class Digest(NamedTuple):
+    """What some lines of output came to: the last one may want a reaction before the next is looked at."""
+
+    events: list[Event]
+    verdicts: list[Verdict]
+
+
+class Noticed:
+    """What the supervisor noticed so far, whoever it was then. An agent's own notices are none of it."""
+
+    def __init__(self) -> None:
+        self.latest: dict[str, Notice] = {}
+        self.in_silence: set[str] = set()
+        """Codes since the agent's last output, or since it was resumed."""
+        self.imported: set[tuple[str | None, ...]] = set()
+        self.ending: Notice | None = None
+        """Why the session is being ended, if it is by us; the first reason counts."""
+        self.trouble_since: datetime | None = None
+        self.paused = False
+
+    def __contains__(self, code: str) -> bool:
+        return code in self.latest
+
+    def take(self, logged: LoggedEvent, notice: Notice) -> None:
+        code, data = notice.code, notice.data
+        self.latest[code] = notice
+        self.in_silence.add(code)
+        if self.ending is None and (code in (STOPPING, Action.STOP) or data.get("action") == Action.STOP):
+            self.ending = notice
+        match code:
+            case "imported":
+                self.imported.add(tuple(data.get(name) for name in ("ref", "commit", "note")))
+            case "paused":
+                self.paused = True
+            case "resumed":
+                self.paused = False
+                self.in_silence.clear()
+            case "not_followed":
+                self.trouble_since = self.trouble_since or logged.time
+            case "followed_again":
+                self.trouble_since = None
+        if self.ending:
+            self.paused = False  # it has to run to end
 
 
 class Monitor:
@@ -23,7 +81,11 @@ class Monitor:
 
     def __init__(self, session: Session, storage: Storage, agent: Agent, handlers: Iterable[HandlerFactory]) -> None:
         self.session = session
+        self.noticed = Noticed()
         self.finished: Finished | None = None
+        self.done = False
+        """Whether that is the last it said."""
+        self.spoken = False
         self.unanswered: dict[str, PermissionRequest] = {}
         self._storage = storage
         self._agent = agent
@@ -33,39 +95,58 @@ class Monitor:
         self._line: list[bytes] = []
         self._line_starts = 0
         self._already_stored = 0
+        self._not_noticed: list[Verdict] = []
 
     def take_up(self) -> int:
         """Go through the events stored before; returns the offset in `stream.log` to read from. Called once, first."""
+        spoke = self.session.last_activity
         for logged in self._storage.events(self.session.id):
             self._seq = logged.seq
+            verdicts = self._ask(logged.event)
+            self._note(logged)
             if logged.offset is not None:
-                self._already_stored = self._already_stored + 1 if logged.offset == self._line_starts else 1
+                same_line = logged.offset == self._line_starts
+                self._already_stored = self._already_stored + 1 if same_line else 1
+                self._not_noticed = self._not_noticed + verdicts if same_line else verdicts
                 self._line_starts = logged.offset
-            self._show(logged.event)
+                spoke = logged.time
+            elif isinstance(logged.event, Notice) and logged.event.code in set(Action):
+                del self._not_noticed[:1]
+        self.change(last_activity=spoke)
         self._summarise()
         return self._line_starts
 
-    def feed(self, chunk: bytes) -> tuple[list[Event], list[Verdict]]:
-        """More output, cut anywhere: the events of the lines it completes, stored, and what the handlers say."""
+    def feed(self, chunk: bytes) -> Iterator[Digest]:
+        """More output, cut anywhere: what the lines it completes come to, each part stored as it is yielded.
+
+        After a restart the last line that was stored comes first, once more, with what is left of it.
+        """
         *complete, rest = chunk.split(b"\n")
-        lines = []
+        lines = deque[bytes]()
         for piece in complete:
             self._line.append(piece)
             lines.append(b"".join(self._line))
             self._line.clear()
         if rest:
             self._line.append(rest)
-        return self._take(lines)
+        return self._digest(lines)
 
-    def end(self) -> tuple[list[Event], list[Verdict]]:
+    def end(self) -> Iterator[Digest]:
         """The output is over: a last line without its newline counts too."""
         last = b"".join(self._line)
         self._line.clear()
-        return self._take([last] if last else [])
+        return self._digest(deque([last] if last else []))
 
     def notice(self, code: str, text: str, **data: Any) -> None:
         """Something the supervisor did or saw, for the record. Callable from any thread."""
-        self._store([(None, Notice(code=code, text=text, data=data))])
+        with self._lock:
+            self._store([(None, Notice(code=code, text=text, data=data))])
+
+    def notice_once(self, code: str, text: str, **data: Any) -> None:
+        """`notice`, unless one of this code is stored already."""
+        with self._lock:
+            if code not in self.noticed:
+                self.notice(code, text, **data)
 
     def change(self, **fields: Any) -> Session:
         """Set fields of the record that no handler keeps. Callable from any thread."""
@@ -73,42 +154,73 @@ class Monitor:
             self.session = self.session.model_copy(update=fields)
             return self.session
 
-    def _take(self, lines: Sequence[bytes]) -> tuple[list[Event], list[Verdict]]:
-        found: list[tuple[int | None, Event]] = []
-        for line in lines:
-            events = self._agent.parse(line)[self._already_stored :]
-            self._already_stored = 0
-            found += [(self._line_starts, event) for event in events]
-            self._line_starts += len(line) + 1
-        return [event for _, event in found], self._store(found)
+    def _digest(self, lines: deque[bytes]) -> Iterator[Digest]:
+        while lines:
+            yield self._take(lines)
 
-    def _store(self, found: Sequence[tuple[int | None, Event]]) -> list[Verdict]:
-        if not found:
-            return []
+    def _take(self, lines: deque[bytes]) -> Digest:
+        """Lines from the left, up to the first that wants a reaction: where its answer is noted depends on it alone."""
         with self._lock:
-            now = datetime.now(UTC)
-            logged = [
-                LoggedEvent(seq=self._seq + number, time=now, offset=offset, event=event)
-                for number, (offset, event) in enumerate(found, 1)
-            ]
-            self._storage.append(self.session.id, logged)
-            self._seq += len(logged)
-            verdicts = [verdict for _, event in found for verdict in self._show(event)]
-            self._summarise()
-            if any(offset is not None for offset, _ in found):
-                self.change(last_activity=now)
-            return verdicts
+            taken = Digest([], [])
+            found: list[tuple[int | None, Event]] = []
+            wants_reaction = False
+            while lines and not wants_reaction:
+                line = lines.popleft()
+                again = self._already_stored
+                events = self._agent.parse(line)[again:]
+                verdicts = self._not_noticed + [verdict for event in events for verdict in self._ask(event)]
+                found += [(self._line_starts, event) for event in events]
+                found += [(None, Notice(code=action, text=reason)) for action, reason in verdicts]
+                taken.events.extend(events)
+                taken.verdicts.extend(verdicts)
+                self._line_starts += len(line) + 1
+                self._already_stored = 0
+                self._not_noticed = []
+                wants_reaction = bool(again or verdicts or any(isinstance(e, WANT_A_REACTION) for e in events))
+            self._store(found)
+            return taken
 
-    def _show(self, event: Event) -> list[Verdict]:
+    def _store(self, found: Sequence[tuple[int | None, Event]]) -> None:
+        """Number and keep events. When that fails none is kept, and what they came from is for another monitor."""
+        if not found:
+            return
+        now = datetime.now(UTC)
+        logged = [
+            LoggedEvent(seq=self._seq + number, time=now, offset=offset, event=event)
+            for number, (offset, event) in enumerate(found, 1)
+        ]
+        self._storage.append(self.session.id, logged)
+        self._seq += len(logged)
+        for each in logged:
+            self._note(each)
+            if each.offset is None:
+                self._ask(each.event)  # who saw the agent's own was asked before
+        self._summarise()
+        if any(offset is not None for offset, _ in found):
+            self.change(last_activity=now)
+
+    def _note(self, logged: LoggedEvent) -> None:
+        event = logged.event
+        if logged.offset is None:
+            if isinstance(event, Notice):
+                self.noticed.take(logged, event)
+                if event.code == ANSWERED:
+                    self.unanswered.pop(event.data["id"], None)
+            return
+        self.spoken = True
+        self.noticed.in_silence.clear()
         if isinstance(event, Finished):
-            self.finished = event
+            self.finished, self.done = event, True
+        elif isinstance(event, Text | Reasoning | ToolCall):
+            self.done = False
         elif isinstance(event, PermissionRequest):
             self.unanswered[event.id] = event
-        elif isinstance(event, Notice) and event.code == ANSWERED:
-            self.unanswered.pop(event.data["id"], None)
-        return [verdict for handler in list(self._handlers) if (verdict := self._ask(handler, event))]
 
-    def _ask(self, handler: MonitorHandler, event: Event) -> Verdict | None:
+    def _ask(self, event: Event) -> list[Verdict]:
+        found = (self._verdict(handler, event) for handler in list(self._handlers))
+        return [verdict for verdict in found if verdict]
+
+    def _verdict(self, handler: MonitorHandler, event: Event) -> Verdict | None:
         try:
             return handler.handle(self.session, event)
         except Exception as error:  # a plugin may raise anything; it must not stop the monitor

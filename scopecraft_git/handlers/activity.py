@@ -18,6 +18,8 @@ class Activity:
     """Counts the agent's own texts, not those of its sub-agents, and everybody's tool calls.
 
     The cost is what the agent last reported for the whole session; tokens are in the events, and counted nowhere here.
+    A session that continues another keeps the agent's id of that one until the agent has got somewhere under a new
+    one: an agent that knows nothing to continue may tell an id, too, and then the old one is what can be tried again.
     """
 
     name = "activity"
@@ -29,8 +31,9 @@ class Activity:
         self._unanswered: dict[str, str] = {}
         self._cost: float | None = None
         self._agent_session: str | None = None
+        self._unproven: str | None = None
 
-    def handle(self, _session: Session, event: Event) -> Verdict | None:
+    def handle(self, session: Session, event: Event) -> Verdict | None:
         match event:
             case Text(parent_id=None, text=text) if text.strip():
                 self._messages += 1
@@ -39,10 +42,12 @@ class Activity:
                 self._called(event)
             case ToolResult(is_error=failed):
                 self._answered(event.id, failed=failed)
-            case Finished(cost_usd=cost) if cost is not None:
-                self._cost = cost
+            case Finished():
+                self._finished(event)
             case Notice(code="session", data={"agent_session_id": str(agent_session)}):
-                self._agent_session = agent_session
+                self._unproven = agent_session
+                if session.parent is None:
+                    self._agent_session = agent_session
         return None
 
     def summary(self) -> Mapping[str, Any]:
@@ -51,8 +56,14 @@ class Activity:
             "last_message": self._last_message,
             "tools_used": tuple(self._uses.values()),
             "cost_usd": self._cost,
-            "agent_session_id": self._agent_session,
+            **({"agent_session_id": self._agent_session} if self._agent_session else {}),
         }
+
+    def _finished(self, finished: Finished) -> None:
+        if finished.cost_usd is not None:
+            self._cost = finished.cost_usd
+        if self._unproven and not finished.is_error:
+            self._agent_session = self._unproven
 
     def _called(self, call: ToolCall) -> None:
         """A call that is told twice before its result is one call."""

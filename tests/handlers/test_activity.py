@@ -8,15 +8,15 @@ import pytest
 from scopecraft_git.agents.claude import Claude
 from scopecraft_git.events import Event, Finished, Notice, Reasoning, Text, ToolCall, ToolResult, Usage
 from scopecraft_git.handlers.activity import LONGEST_MESSAGE, Activity, register_monitor_handlers
-from scopecraft_git.models import ToolUse
+from scopecraft_git.models import Session, ToolUse
 from tests.samples import session
 
 STREAMS = Path(__file__).parent.parent / "agents" / "streams" / "2.1.330"
 
 
-def summary(*events: Event) -> dict[str, Any]:
+def summary(*events: Event, of: Session | None = None) -> dict[str, Any]:
     handler = Activity()
-    assert [handler.handle(session(), event) for event in events] == [None] * len(events)
+    assert [handler.handle(of or session(), event) for event in events] == [None] * len(events)
     return dict(handler.summary())
 
 
@@ -26,7 +26,6 @@ def test_a_session_that_said_nothing_yet() -> None:
         "last_message": None,
         "tools_used": (),
         "cost_usd": None,
-        "agent_session_id": None,
     }
     assert session().model_copy(update=summary()) == session()
 
@@ -89,6 +88,19 @@ def test_the_agents_own_session() -> None:
         Notice(code="retry", text="", data={}),
     ]
     assert summary(*events)["agent_session_id"] == "u-1"
+
+
+REJECTED = "No conversation found with session ID: u-0"
+
+
+def test_the_id_of_a_continued_session_outlives_a_rejection() -> None:
+    continued = session(parent="auth-05A-0000000", agent_session_id="u-0")
+    another = Notice(code="session", text="", data={"agent_session_id": "u-1"})
+    rejected = Finished(is_error=True, subtype="error_during_execution", text=REJECTED)
+    for events in ([rejected], [another], [another, Text(text=REJECTED), rejected]):
+        assert continued.model_copy(update=summary(*events, of=continued)).agent_session_id == "u-0"
+    gone_on = summary(another, Finished(), of=continued)
+    assert gone_on["agent_session_id"] == "u-1"
 
 
 @pytest.mark.parametrize(

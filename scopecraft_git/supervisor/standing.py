@@ -1,0 +1,148 @@
+"""How a session stands while it is followed: record, clock and notices, changed together and from any thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from scopecraft_git import sessions
+from scopecraft_git.console import safe_text
+from scopecraft_git.models import Outcome, Session, SessionStatus
+from scopecraft_git.monitor import Monitor, Noticed
+from scopecraft_git.protocols import Execution, Storage
+from scopecraft_git.supervisor import farewell
+from scopecraft_git.supervisor.clock import Clock
+
+
+class Standing:
+    """What is stored of the session decides what its record says, so it can be put right after any crash."""
+
+    def __init__(self, session: Session, storage: Storage, monitor: Monitor) -> None:
+        self.monitor = monitor
+        self.clock = Clock(session.path / "clock.json", session.started_at)
+        self.execution: Execution | None = None
+        self.started = threading.Event()
+        """Whether `execution` is known, or never will be."""
+        self.over = threading.Event()
+        """Nobody notes or saves anything any more: another follower may have begun."""
+        self.lock = threading.RLock()
+        self.saved_at = 0.0
+        self._storage = storage
+        self._saved = session
+        self._leaving = False
+
+    @property
+    def session(self) -> Session:
+        return self.monitor.session
+
+    @property
+    def noticed(self) -> Noticed:
+        return self.monitor.noticed
+
+    @property
+    def has_started(self) -> bool:
+        return self.session.started_at is not None or "started" in self.noticed
+
+    def save(self) -> None:
+        """Write the record if it changed since it was last written."""
+        with self.lock:
+            session = self.session
+            if session != self._saved:
+                self._storage.save(session)
+                self._saved = session
+            if not session.status.ended:
+                self.clock.keep()
+            self.saved_at = time.monotonic()
+
+    def note(self, code: str, text: str, **data: Any) -> None:
+        with self.lock:
+            if not self.over.is_set():
+                self.monitor.notice(code, text, **data)
+
+    def hear(self) -> None:
+        """The agent said something, so it lives, and it is followed."""
+        with self.lock:
+            self.clock.spoke = self.clock.now
+            if not self.monitor.done:
+                self.clock.done = None
+            self.noticed.in_silence.clear()
+            self.end_trouble()
+            self.settle()
+
+    def settle(self, **changes: Any) -> None:
+        """Have the record and the clock say what the notices make of the session."""
+        with self.lock:
+            if self.over.is_set() or self.session.status.ended:
+                return
+            status = self._status()
+            self.clock.stand(still=status in (SessionStatus.PAUSED, SessionStatus.WAITING))
+            if not self.noticed.trouble_since:
+                changes["evidence"] = self._silence() if status is SessionStatus.IDLE else None
+            self.become(status, **changes)
+
+    def become(self, status: SessionStatus, **changes: Any) -> None:
+        """On disk when it returns; nothing has changed when it fails."""
+        with self.lock:
+            session = self.session
+            if session.status is status and all(getattr(session, name) == value for name, value in changes.items()):
+                return
+            self.save()  # what is on disk stays, but for the changes
+            if session.status is status:
+                saved = sessions.record(self._storage, self.session, **changes)
+            else:
+                saved = sessions.transition(self._storage, self.session, status, **changes)
+            self._saved = self.monitor.change(**dict(saved))
+
+    def finish(self, outcome: Outcome) -> None:
+        """Note the end and record it, each once."""
+        with self.lock:
+            self.monitor.notice_once("ended", outcome.reason, status=outcome.status, exit_code=outcome.exit_code)
+            self.monitor.change(evidence=None)
+            self.save()
+            self._saved = self.monitor.change(**dict(sessions.finish(self._storage, self.session, outcome)))
+
+    def have_it_leave(self) -> None:
+        """Interrupt the agent, and end it. Returns at once; idempotent."""
+        with self.lock:
+            self.settle()
+            if self.execution is None or self._leaving:
+                return
+            self._leaving = True
+            thread = threading.Thread(target=farewell.make_leave, args=(self.execution, self.over), daemon=True)
+            thread.start()
+
+    def tell_trouble(self, message: str, *, notice: bool) -> None:
+        """It cannot be followed for now. Noted once for each time that it cannot; the record says why."""
+        with self.lock:
+            if notice and not self.noticed.trouble_since:
+                self.monitor.notice("not_followed", f"Not followed for now: {message}")
+            since = _clock_time(self.noticed.trouble_since or datetime.now(UTC))
+            evidence = safe_text(f"not followed since {since}: {message}")
+            sessions.record(self._storage, self.session, evidence=evidence)
+
+    def end_trouble(self) -> None:
+        """It is followed again, if it was not."""
+        with self.lock:
+            if self.noticed.trouble_since:
+                self.note("followed_again", "Followed again")
+                self.settle()
+
+    def _status(self) -> SessionStatus:
+        noticed = self.noticed
+        if noticed.paused:
+            return SessionStatus.PAUSED
+        if "waiting" in noticed and not self.session.prompt_delivered:
+            return SessionStatus.WAITING
+        if "idle" in noticed.in_silence and not noticed.ending:
+            return SessionStatus.IDLE
+        return SessionStatus.RUNNING
+
+    def _silence(self) -> str:
+        since = self.session.last_activity or self.session.started_at or datetime.now(UTC)
+        return f"no output since {_clock_time(since)}; {self.noticed.latest['idle'].data['evidence']}"
+
+
+def _clock_time(time: datetime) -> str:
+    return f"{time.astimezone(UTC):%H:%M:%SZ}"
