@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from scopecraft_git import __version__, config, paths, plugins, session_queue, sessions, worktrees
+from scopecraft_git import __version__, config, plugins, session_queue, sessions, worktrees
 from scopecraft_git.console import safe_text
 from scopecraft_git.errors import ScopecraftError
 from scopecraft_git.models import Mode, Outcome, Session, SessionStatus
@@ -35,7 +35,6 @@ LEAVES_AFTER = 60.0
 
 def main(lock: int) -> None:
     """Supervise until it is time to leave. `lock` is the supervisor's, held since this process began."""
-    paths.ensure_home()
     log.begin()
     try:
         Supervisor(lock).run()
@@ -69,6 +68,8 @@ class Supervisor:
         self._told_to_leave = False
         self._failed = False
         """Whether something of the last look around failed."""
+        self._is_asked = False
+        """Whether something was asked that is not answered."""
         self._published: list[str] | None = None
         self._busy_at = self._looks_at = self._flushed_at = time.monotonic()
         self._flushes_at = math.inf
@@ -123,7 +124,8 @@ class Supervisor:
         for step in (self.start_waiting, self.adopt, self.pass_on_requests, self.publish):
             self.attempt(step)
         now = time.monotonic()
-        pause = TICK if self._failed or session_queue.snapshot().reason else LOOKS_AROUND
+        soon = self._failed or self._is_asked or session_queue.snapshot().reason
+        pause = TICK if soon else LOOKS_AROUND
         due = [trouble.until for trouble in self.troubles.values()]
         self._looks_at = max(now + SHORTEST_PAUSE, min([now + pause, *due]))
         if self.is_busy():
@@ -214,10 +216,11 @@ class Supervisor:
         self._looks_at = min(self._looks_at, now + pause)
 
     def pass_on_requests(self) -> None:
+        self._is_asked = False
         for session_id, (follower, _) in self.followed.items():
             for request in sessions.asked(session_id):
-                if request.kind == "stop":
-                    follower.stop()
+                self._is_asked = True
+                follower.ask(request)
 
     def publish(self) -> None:
         following = sorted(self.followed)
