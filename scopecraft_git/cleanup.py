@@ -7,6 +7,7 @@ branch, and at last the containers of its sessions and the home of its agents. W
 from __future__ import annotations
 
 import contextlib
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -48,6 +49,8 @@ class Cleanup:
         self.problems: list[ScopecraftError] = []
         """What was in the way of finishing removals that a killed command began."""
         self._sessions: dict[str, Session] = {}
+        self._in_worktree: defaultdict[str, set[str]] = defaultdict(set)
+        self._on_branch: defaultdict[str | None, set[str]] = defaultdict(set)
         self._unreadable: dict[str, UnreadableSessionError] = {}
         self._failures: dict[str, str] = {}
         """Why the commits of a session could not be imported."""
@@ -120,23 +123,25 @@ class Cleanup:
 
     def _read(self, session_id: str) -> Session | None:
         try:
-            self._sessions[session_id] = self.storage.load(session_id)
-            self._unreadable.pop(session_id, None)
+            session = self.storage.load(session_id)
         except SessionNotFoundError:
             self._sessions.pop(session_id, None)
+            return None
         except UnreadableSessionError as error:
             self._unreadable[session_id] = error
-        return self._sessions.get(session_id)
+            return None
+        self._unreadable.pop(session_id, None)
+        self._sessions[session_id] = session
+        if session.repository == self.repository.common_dir:
+            self._in_worktree[str(session.worktree)].add(session_id)
+            self._on_branch[session.branch].add(session_id)
+        return session
 
     def _of(self, worktree: Worktree) -> list[Session]:
         """Its sessions, newest first; also those on its branch from before it was moved."""
-        found = [
-            session
-            for session in self._sessions.values()
-            if session.repository == self.repository.common_dir
-            and (session.worktree == worktree.path or (worktree.branch and session.branch == worktree.branch))
-        ]
-        return sorted(found, key=lambda session: session.created_at, reverse=True)
+        ids = self._in_worktree[str(worktree.path)] | self._on_branch[worktree.branch]
+        found = [session for session_id in ids if (session := self._sessions.get(session_id))]
+        return sorted(found, key=lambda session: (session.created_at, session.id), reverse=True)
 
     def _refuse_living(self, worktree: Worktree) -> None:
         """Raise while any session may work there: queued, in the making, and one whose record cannot be read."""
@@ -157,8 +162,9 @@ class Cleanup:
 
     def _as_unlocked(self, worktree: Worktree) -> Worktree:
         """As it will be without the locks of sessions that have ended."""
-        ours = " ".join(worktrees.held_by(self.repository, worktree.path))
-        return worktree.model_copy(update={"locked": None}) if ours and worktree.locked == ours else worktree
+        if worktree.locked and worktree.locked == " ".join(worktrees.held_by(self.repository, worktree.path)):
+            return worktree.model_copy(update={"locked": None})
+        return worktree
 
     # What its agents have
 
@@ -233,8 +239,11 @@ class Cleanup:
                     execution.release()
             except ScopecraftError as error:
                 left.append(f"what {session.id} ran in: {error.message}")
-        if worktree.path not in self.repository.linked():
-            agent_home.drop(worktree.path)
+        try:
+            if worktree.path not in self.repository.linked():
+                agent_home.drop(worktree.path)
+        except ScopecraftError as error:
+            left.append(error.message)
         return left
 
 

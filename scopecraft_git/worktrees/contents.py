@@ -31,18 +31,18 @@ def losses(
     """
     found: list[str] = []
     folder = folder or worktree.path
+    git_dir = repository.git_dir(worktree.path)
     if folder.is_dir():
-        git_dir = repository.git_dir(worktree.path)
         found += changes(repository, folder, git_dir)
         found += _hidden(repository, folder, git_dir)
         found += [f"nested repository: {name}" for name in _nested(folder) if f"submodule: {name}" not in found]
-    return found + _commits(repository, tips(repository, worktree, keep_branch=keep_branch))
+    return found + _commits(repository, tips(repository, worktree, git_dir, keep_branch=keep_branch))
 
 
-def tips(repository: Repository, worktree: Worktree, *, keep_branch: bool = False) -> dict[str, str]:
+def tips(repository: Repository, worktree: Worktree, git_dir: Path, *, keep_branch: bool = False) -> dict[str, str]:
     """The commits at the end of what goes with the worktree: its branch if we made it, and a detached HEAD."""
     found = {"HEAD": worktree.head} if worktree.branch is None and worktree.head else {}
-    ours = marker(repository.linked().get(worktree.path))
+    ours = marker(git_dir)
     if ours and ours.branch_made and not keep_branch and (commit := repository.refs().heads.get(ours.branch)):
         found[ours.branch] = commit
     return found

@@ -67,7 +67,9 @@ def remove(
         removal = teardown.prepare(repository, worktree)
         try:
             lost = weigh(removal.aside)
-            removal = teardown.decide(removal, tips(repository, worktree, keep_branch=keep_branch), lost)
+            removal = teardown.decide(
+                removal, tips(repository, worktree, removal.git_dir, keep_branch=keep_branch), lost
+            )
         except BaseException:
             teardown.take_back(repository, removal)
             raise

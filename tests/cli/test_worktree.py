@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -93,12 +96,61 @@ def test_clean_takes_what_is_merged(scopecraft: Scopecraft, repo: Path, git: Any
         git(path, "add", ".")
         git(path, "commit", "-qm", name)
     git(repo, "merge", "-q", "feature/merged-05A")
+    folder = repo.parent / "app.worktrees"
     rehearsed = scopecraft("worktree", "clean", "--dry-run")
-    assert "○ Would remove " in rehearsed.stderr
+    assert (rehearsed.code, rehearsed.stdout) == (0, "")
+    goes, stays, total = rehearsed.stderr.splitlines()
+    size = r"(\d+\.\d KiB)"
+    removed = re.fullmatch(rf"○ Would remove {folder}/merged-05A \({size}\): merged into main", goes)
+    assert re.fullmatch(rf"○ Keeps {folder}/open-05B \({size}\): not merged yet \(1 commit\)", stays)
+    assert removed
+    assert total == f"○ Would free {removed[1]}"
+    planned = json.loads(scopecraft("worktree", "clean", "--dry-run", "--json").stdout)
+    assert [each.keys() for each in planned] == [{"path", "branch", "goes", "reason", "size", "sessions"}] * 2
+    assert (planned[0]["path"], planned[0]["sessions"]) == (str(folder / "merged-05A"), [])
+    assert 8_000 < planned[0]["size"] < 40_000
     cleaned = json.loads(scopecraft("worktree", "clean", "--json").stdout)
     assert [(each["branch"], each["goes"]) for each in cleaned] == [
         ("feature/merged-05A", True),
         ("feature/open-05B", False),
     ]
-    assert cleaned[1]["reason"] == "not merged yet (1 commit)"
+    assert cleaned == planned
+    nothing = scopecraft("worktree", "clean")
+    assert (nothing.code, nothing.stderr.splitlines()) == (0, [stays])
     assert [path.name for path in (repo.parent / "app.worktrees").iterdir()] == ["open-05B"]
+
+
+def test_what_a_late_writer_wrote_is_told_of(scopecraft: Scopecraft, repo: Path, git: Any) -> None:
+    path = Path(json.loads(scopecraft("worktree", "create", "auth-05A", "--json").stdout)["path"])
+    (repo / ".git" / "info" / "exclude").write_text("cache\n")
+    program = (
+        "import os; from pathlib import Path; from scopecraft_git.worktrees import teardown; real = teardown.decide\n"
+        "def decide(removal, *given):\n"
+        "    decided = real(removal, *given); (removal.aside / 'cache').touch(); return decided\n"
+        "teardown.decide = decide; from scopecraft_git.cli import main; main()"
+    )
+    command = [sys.executable, "-c", program, "worktree", "remove", "auth-05A"]
+    done = subprocess.run(command, cwd=repo, capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines() == [
+        f"✓ Removed worktree @ {path} and the branch feature/auth-05A",
+        f"▲ Left {path}.removing: something was written there in the meantime",
+    ]
+    assert [left.name for left in path.with_name("auth-05A.removing").iterdir()] == ["cache"]
+
+
+def test_a_session_in_the_queue_keeps_its_worktree(scopecraft: Scopecraft, home: Path) -> None:
+    """Also when it was submitted a moment ago and has done nothing yet."""
+    assert scopecraft("queue", "hold").code == 0
+    run = scopecraft("run", "auth-05A", "--executor", "local", "--agent", "command", "--json", "--", "true")
+    session = json.loads(run.stdout)
+    refused = scopecraft("worktree", "remove", "auth-05A", "--force")
+    assert (refused.code, refused.stderr.splitlines()) == (
+        4,
+        [
+            f"✗ The session {session['id']} lives in {session['worktree']}",
+            f"↳ Stop it first: git scopecraft stop {session['id']}",
+        ],
+    )
+    assert scopecraft("stop", session["id"]).code == 0
+    assert scopecraft("worktree", "remove", "auth-05A").code == 0
+    assert scopecraft("show", session["id"]).code == 0
