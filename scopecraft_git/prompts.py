@@ -9,7 +9,9 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import AfterValidator
 
 from scopecraft_git import markdown, templates
 from scopecraft_git.errors import (
@@ -35,12 +37,28 @@ _FRACTION = re.compile(r"[-+]?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 _TOOL = re.compile(r"[^\s,(]+(?:\([^)]*\))?")
 
 
+def _writable(text: str) -> str:
+    """Half of a surrogate pair, which JSON can spell, is no text. Bytes that were typed stay as they are."""
+    try:
+        text.encode(errors="surrogateescape")
+    except UnicodeEncodeError:
+        return _utf8(text)
+    return text
+
+
+def _utf8(text: str) -> str:
+    return text.encode(errors="replace").decode()
+
+
+Utf8 = Annotated[str, AfterValidator(_utf8)]
+
+
 class Prompt(Model):
     """What the agent is asked, and what a prompt file says about how: fields of `AgentRequest`."""
 
-    text: str
-    system_prompt: str | None = None
-    append_system_prompt: str | None = None
+    text: Annotated[str, AfterValidator(_writable)]
+    system_prompt: Utf8 | None = None
+    append_system_prompt: Utf8 | None = None
     allowed_tools: tuple[str, ...] = ()
     disallowed_tools: tuple[str, ...] = ()
     mcp_config: str | None = None

@@ -277,6 +277,19 @@ def named(main: Path, name: str) -> str:
     return prompts.from_file(name, TASK, mode=Mode.AUTONOMOUS, data={}, main_worktree=main).text
 
 
+def test_half_a_character_becomes_a_question_mark(main: Path) -> None:
+    """JSON can spell it, and no file can hold it. A system prompt goes on a command line, which is text."""
+    head = "---\nsystemPrompt: About {b}\nappendSystemPrompt: And {a}\ninput: {a: object}\n---\n"
+    prompt = fill(main, head + "Do {a}", {"a": '{"b": "\\ud800"}', "b": "caf\udce9"})
+    assert prompt.system_prompt == "About caf?"
+    for text in (prompt.text, prompt.append_system_prompt or ""):
+        assert '"b": "?"' in text
+
+
+def test_bytes_that_were_typed_stay_in_a_prompt(main: Path) -> None:
+    assert fill(main, "Do it", extra="caf\udce9").text.endswith("caf\udce9")
+
+
 def test_a_prompt_file_is_looked_up_by_name(main: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     modes = main / ".tasks" / ".modes"
     for name in ("implement/autonomous", "orchestration/autonomous", "planning/area/core", "base", "implement/base"):

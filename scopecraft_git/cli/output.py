@@ -45,7 +45,7 @@ def start(decide: Callable[[], Draft], *, follow: bool, dry_run: bool, as_json: 
     if not as_json:
         tell_worktree(drafted.plan)
         _warn_of_freedom(drafted)
-    session = submission.await_start(plugins.storage(drafted.settings.storage), session)
+    session = submission.await_start(plugins.storage(drafted.settings.storage), session, drafted.settings)
     if as_json:
         console.answer_json(as_document(session))
     else:

@@ -116,6 +116,14 @@ class InvalidPairError(UsageError):
         super().__init__(f"--data takes a name and a value, not {text!r}", "Give it like this: --data name=value")
 
 
+class NotTextError(UsageError):
+    def __init__(self, option: str) -> None:
+        super().__init__(
+            f"What is given with {option} is not all UTF-8",
+            "See what the terminal sends, and set it to UTF-8: locale charmap",
+        )
+
+
 class NothingToAskError(UsageError):
     def __init__(self, task: str) -> None:
         super().__init__(

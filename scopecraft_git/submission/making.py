@@ -6,6 +6,7 @@ import time
 from contextlib import AbstractContextManager, nullcontext
 
 from scopecraft_git import paths, plugins, session_queue, sessions, supervisor, worktrees
+from scopecraft_git.config import Settings
 from scopecraft_git.errors import StartFailedError, SupervisorSilentError
 from scopecraft_git.executors import launching
 from scopecraft_git.models import Mode, Session, SessionStatus
@@ -33,12 +34,12 @@ def submit(drafted: Draft) -> Session:
     return session
 
 
-def await_start(storage: Storage, session: Session) -> Session:
+def await_start(storage: Storage, session: Session, settings: Settings) -> Session:
     """The session once it has started, or as it waits for others to end. Raises `StartFailedError`."""
     deadline = time.monotonic() + STARTS_WITHIN
     with supervisor.attended():
         while (session := storage.load(session.id)).status in (SessionStatus.QUEUED, SessionStatus.STARTING):
-            if _waits_for_others(storage, session):
+            if _waits_for_others(storage, session, settings):
                 return session
             if time.monotonic() > deadline:
                 raise SupervisorSilentError(session.id, paths.supervisor() / "supervisor.log")
@@ -55,14 +56,13 @@ def _place(session_id: str, drafted: Draft) -> AbstractContextManager[None]:
     return nullcontext()
 
 
-def _waits_for_others(storage: Storage, session: Session) -> bool:
+def _waits_for_others(storage: Storage, session: Session, settings: Settings) -> bool:
     """Whether every slot is taken, or another session runs in its worktree."""
     if session.status is not SessionStatus.QUEUED or session.mode is not Mode.AUTONOMOUS:
         return False
     queue = session_queue.snapshot()
     if session.id not in queue.waiting:
         return False
-    limit = sessions.request(session).settings.max_running
-    if queue.obstacle or len(queue.running) + queue.waiting.index(session.id) >= limit:
+    if queue.obstacle or len(queue.running) + queue.waiting.index(session.id) >= settings.max_running:
         return True
     return any(storage.load(other).worktree == session.worktree for other in queue.running)

@@ -11,7 +11,13 @@ from pydantic import Field
 
 from scopecraft_git import config, plugins, prompts, tasks, worktrees
 from scopecraft_git.config import AgentSettings, Settings
-from scopecraft_git.errors import CommandNotTakenError, McpConfigRefusedError, TaskNotFoundError, WrongModeError
+from scopecraft_git.errors import (
+    CommandNotTakenError,
+    McpConfigRefusedError,
+    NotTextError,
+    TaskNotFoundError,
+    WrongModeError,
+)
 from scopecraft_git.models import Mode, Model, Task
 from scopecraft_git.prompts import Prompt
 from scopecraft_git.protocols import AgentRequest, Executor
@@ -37,6 +43,7 @@ class Order(Model):
 
 def draft(order: Order, cwd: Path) -> Draft:
     """Decide everything, refuse what must be refused. Creates nothing."""
+    _refuse_bytes(order)
     repository = Repository.discover(cwd)
     settings = config.load(repository.configured("scopecraft"), _flags(order))
     task = _task(order, repository.main_worktree)
@@ -68,6 +75,16 @@ def draft(order: Order, cwd: Path) -> Draft:
         _refuse_commands_of_the_repository(prompt, repository, executor.name, task.id)
     executor.check(settings, agent.argv(request))
     return Draft(settings, repository, tasks.suffix(task), plan, prompt.text, executor, agent, request)
+
+
+def _refuse_bytes(order: Order) -> None:
+    """What goes into records is text. The prompt and the names of files may be any bytes."""
+    given = {"--": order.command, "--branch": (order.branch,), "--model": (order.model,), "--base": (order.base,)}
+    for option, words in given.items():
+        try:
+            "".join(word or "" for word in words).encode()
+        except UnicodeEncodeError:
+            raise NotTextError(option) from None
 
 
 def _command(order: Order, executor: Executor, cwd: Path) -> tuple[str, ...]:

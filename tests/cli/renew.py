@@ -44,6 +44,7 @@ SAMPLES: dict[str, Any] = {
     "name": "auth-05A",
     "near": ["auth-05B"],
     "operation": "rebase",
+    "option": "--model",
     "origin": "git config",
     "outer": Path("/code/app"),
     "own": "feature/auth-05A",

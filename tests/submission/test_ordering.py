@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from scopecraft_git import submission
-from scopecraft_git.errors import DockerUnreachableError, McpConfigRefusedError
+from scopecraft_git.errors import DockerUnreachableError, McpConfigRefusedError, NotTextError
 from scopecraft_git.models import Mode
 from scopecraft_git.protocols import ExecRequest
 from scopecraft_git.submission import Order
@@ -82,3 +82,12 @@ def test_a_command_without_a_prompt_gets_the_end_of_its_input(repo: Path) -> Non
     order = Order(task="fix-typo", executor="local", agent="command", command=("true",))
     request = submission.draft(order, repo).exec_request("fix-typo-0000001")
     assert (request.input, request.input_ends) == (b"", True)
+
+
+@pytest.mark.parametrize("option", ["--", "--branch", "--model", "--base"])
+def test_what_goes_into_records_is_text(repo: Path, option: str) -> None:
+    names = {"--": "command", "--branch": "branch", "--model": "model", "--base": "base"}
+    odd = "caf\udce9"
+    order = Order(task="fix-typo", **{names[option]: (odd,) if option == "--" else odd})
+    with pytest.raises(NotTextError, match=f"given with {option} "):
+        submission.draft(order, repo)
