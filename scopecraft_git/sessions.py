@@ -65,10 +65,16 @@ def reserved_id(storage: Storage, slug: str) -> Iterator[str]:
     """
     session_id = new_id(slug)
     mark = _mark(session_id)
-    with files.locked(mark):
+    with contextlib.ExitStack() as making:
+        try:
+            making.enter_context(files.locked(mark))
+        except BaseException:
+            discard(storage, session_id)
+            raise
         try:
             yield session_id
-            mark.unlink()
+            with files.writing():
+                mark.unlink()
         except BaseException:
             if mark.exists():
                 discard(storage, session_id)
@@ -277,7 +283,8 @@ def ask(session_id: str, kind: str, **data: Any) -> str:
     """Leave a request for whoever supervises the session, now or after a restart. Returns its name."""
     folder = _requests(session_id)
     try:
-        folder.mkdir(mode=0o700, exist_ok=True)
+        with files.writing():
+            folder.mkdir(mode=0o700, exist_ok=True)
     except FileNotFoundError:
         raise SessionNotFoundError(session_id) from None
     last = max((int(asked.name.partition("-")[0]) for asked in asked(session_id)), default=0)
@@ -295,7 +302,8 @@ def asked(session_id: str) -> list[Asked]:
 
 def answered(session_id: str, name: str) -> None:
     """It was done, or cannot be. Idempotent."""
-    (_requests(session_id) / f"{name}.json").unlink(missing_ok=True)
+    with files.writing():
+        (_requests(session_id) / f"{name}.json").unlink(missing_ok=True)
 
 
 def _asked(session_id: str, name: str) -> Asked | None:

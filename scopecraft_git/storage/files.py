@@ -26,8 +26,13 @@ def replace(path: Path, data: bytes, *, durable: bool = True) -> None:
     """
     new = path.with_name(f".{path.name}.new")
     with writing():
-        write(new, data, durable=durable)
-        new.rename(path)
+        try:
+            write(new, data, durable=durable)
+            new.rename(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                new.unlink(missing_ok=True)  # on a full disk all the more
+            raise
         if durable:
             _sync_folder(path.parent)
 

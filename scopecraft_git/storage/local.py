@@ -120,7 +120,7 @@ class LocalStorage:
 
     def delete(self, session_id: str) -> None:
         try:
-            with self._writing(session_id):
+            with self._writing(session_id), files.writing():
                 records.path_of(session_id).unlink(missing_ok=True)
                 self._strike(session_id)
         except SessionNotFoundError:
