@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -120,6 +122,49 @@ def test_a_dispatch_that_fails_says_what_was_on_the_screen(
     session = show(scopecraft, task)
     assert (session["status"], session["exit_code"]) == ("failed", 7)
     assert "something is wrong" in session["outcome"]["stderr"]
+
+
+def test_a_window_closed_by_hand_and_a_server_killed_are_told_apart(
+    scopecraft: Scopecraft, settings: Callable[..., None], task: str
+) -> None:
+    for name in (task, "fix-typo"):
+        scopecraft("dispatch", name, "-a", "command", "--", "sleep", "1000")
+    tmux("kill-window", "-t", f"scopecraft:{task}-dispatch")
+    assert scopecraft("wait", task).code == 1
+    closed = show(scopecraft, task)
+    assert (closed["status"], closed["exit_code"]) == ("failed", 129)
+    assert closed["outcome"]["reason"] == "The agent exited with 129: its window was closed"
+    assert show(scopecraft, "fix-typo")["status"] == "running"
+    tmux("kill-server")
+    assert scopecraft("wait", "fix-typo").code == 1
+    reason = show(scopecraft, "fix-typo")["outcome"]["reason"]
+    assert reason == "The agent exited with 129: the tmux server ended, and its window with it"
+
+
+def test_two_sessions_of_one_task(scopecraft: Scopecraft, settings: Callable[..., None], repo: Path, task: str) -> None:
+    waits = 'read prompt; until test -e "$0"; do sleep 0.05; done'
+    ids = []
+    for gate in ("first", "second"):
+        started = scopecraft("dispatch", task, "-a", "command", "--json", "--", "sh", "-c", waits, gate)
+        assert started.code == 0, started.stderr
+        ids.append(json.loads(started.stdout)["id"])
+    assert len(tmux("list-windows", "-a").splitlines()) == 2
+    (repo.parent / "app.worktrees" / "auth-05A" / "second").touch()
+    assert scopecraft("wait", ids[1]).code == 0
+    assert show(scopecraft, ids[0])["status"] == "running"
+    until(lambda: len(tmux("list-windows", "-a").splitlines()) == 1)
+    assert scopecraft("stop", ids[0]).code == 0
+    assert [show(scopecraft, session)["status"] for session in ids] == ["cancelled", "completed"]
+
+
+def test_a_launcher_killed_leaves_evidence(scopecraft: Scopecraft, settings: Callable[..., None], task: str) -> None:
+    scopecraft("dispatch", task, "-a", "command", "--", "sleep", "1000")
+    pid = tmux("list-panes", "-a", "-F", "#{pane_pid}").strip()
+    os.kill(int(pid), signal.SIGKILL)
+    assert scopecraft("wait", task).code == 1
+    session = show(scopecraft, task)
+    assert session["status"] == "lost"
+    assert f"its launcher (pid {pid}) was killed" in session["outcome"]["reason"]
 
 
 def test_dispatch_runs_beside_an_unattended_session(

@@ -160,20 +160,14 @@ def share_terminal(launch: dict[str, Any]) -> None:
         for number in LEFT_TO_THE_AGENT:
             signal.signal(number, signal.SIG_DFL)
         become(launch)
-    closed: list[int] = []
-
-    def close(number: int, _frame: object) -> None:
-        """The window's end is told to this process alone, the leader of the terminal's session."""
-        closed.append(number)
-        signal_group(agent, number)
-
-    signal.signal(signal.SIGHUP, close)
+    # The window's end is told to this process alone, the leader of the terminal's session.
+    signal.signal(signal.SIGHUP, lambda number, _: signal_group(agent, number))
     status = await_end(agent)
-    end_output()
-    if closed:
-        record(closed[0], closed="server" if server_ended() else "window")
-    else:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    if end_output():
         record(status)
+    else:
+        record(signal.SIGHUP, closed="server" if server_ended() else "window")
 
 
 def fork_known() -> int:
@@ -244,11 +238,13 @@ def signal_group(group: int, number: int) -> None:
         return
 
 
-def end_output() -> None:
+def end_output() -> bool:
+    """False when the window was closed: the agent may have seen that, and left, before anybody was told."""
     try:
         os.write(1, END_OF_OUTPUT)
     except OSError:
-        return  # the window was closed
+        return False
+    return True
 
 
 def server_ended() -> bool:

@@ -23,6 +23,7 @@ _SIZE = ("-x", "200", "-y", "50")
 _PLACEHOLDER = ("cat", "-")
 """Keeps a new window open until it is told what to run. Two words: tmux hands one to a shell."""
 _ATTEMPTS = 5
+_TRY_AGAIN = ("duplicate session", "server exited", "lost server")
 
 
 class TmuxSaidNoError(Exception):
@@ -90,14 +91,15 @@ class TmuxServer:
         raise TmuxSaidNoError(f"no window could be opened in the session {session}")
 
     def _open(self, *commands: Sequence[str]) -> bool:
-        """False when there is no such session for a new window, or there is one by now."""
+        """False when there is no such session for a new window, or there is one by now, or the server was leaving."""
         done = self._call(commands)
         if not done.returncode:
             return True
         if done.stdout:
             self.try_run(["kill-window", "-t", done.stdout[0]])
         said = " ".join(done.stderr)
-        if done.stdout or ("new-session" in commands[0] and "duplicate session" not in said):
+        goes_on = any(words in said for words in _TRY_AGAIN) or "new-window" in commands[0]
+        if done.stdout or not goes_on:
             raise TmuxSaidNoError(said)
         return False
 

@@ -6,6 +6,7 @@ import os
 import pty
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from signal import Signals
@@ -23,6 +24,12 @@ pytestmark = [pytest.mark.tmux, pytest.mark.parametrize("bench", ["tmux"], indir
 
 Tmux = Callable[..., list[str]]
 WAITS = "echo ready; read line"
+FOLLOWS = (
+    "import sys, pathlib; from scopecraft_git.executors.tmux import TmuxExecutor\n"
+    "from scopecraft_git.protocols import ExecRequest\n"
+    "request = ExecRequest.model_validate_json(pathlib.Path(sys.argv[1]).read_bytes())\n"
+    "for _ in TmuxExecutor().find(request).stream(int(sys.argv[2])): pass\n"
+)
 
 
 @pytest.fixture
@@ -334,3 +341,34 @@ def test_a_dead_pane_is_not_pasted_to(bench: Bench, tmux: Tmux, tmp_path: Path) 
     TmuxServer(bench.settings.tmux.socket).paste(pane, text, bracketed=True)
     assert tmux("list-panes", "-a", "-F", "#{pane_id}") == [pane]
     assert tmux("list-buffers") == []
+
+
+def test_a_copy_of_the_transcript_that_is_cut_off_goes_on_byte_for_byte(bench: Bench) -> None:
+    transcript = Path.home() / ".claude" / "projects" / "app" / "id.jsonl"
+    transcript.parent.mkdir(parents=True)
+    before = b"of an earlier session\n"
+    transcript.write_bytes(before)
+    script = "n=0; until test -e stop; do n=$((n+1)); head -c 200000 /dev/zero | tr '\\0' x; echo $n; sleep 0.01; done"
+    request = dispatch(bench, f"({script}) >>{transcript}", transcript=".claude/projects/*/id.jsonl")
+    execution = bench.start(request)
+    log, record = request.directory / "stream.log", request.directory / "request.json"
+    record.write_text(request.model_dump_json())
+    for _ in range(4):
+        size = log.stat().st_size
+        with subprocess.Popen([sys.executable, "-c", FOLLOWS, str(record), str(size)]) as follower:
+            until(lambda size=size: log.stat().st_size > size)  # type: ignore[misc]
+            follower.kill()
+    (bench.worktree / "stop").touch()
+    offset = log.stat().st_size
+    rest = b"".join(execution.stream(offset))
+    written = transcript.read_bytes().removeprefix(before)
+    assert log.read_bytes() == written
+    assert rest == written[offset:]
+
+
+def test_a_transcript_that_comes_late_is_found(bench: Bench) -> None:
+    transcript = Path.home() / ".claude" / "projects" / "app" / "id.jsonl"
+    script = f"read go; mkdir -p {transcript.parent}; echo begun >{transcript}; read line"
+    execution = bench.start(dispatch(bench, script, transcript=".claude/projects/*/id.jsonl"))
+    threading.Timer(1.0, execution.send, [b"go\n"]).start()
+    read_until(execution.stream(0), "begun\n")
