@@ -90,7 +90,7 @@ class WatchdogSettings(Section):
     first_event: Literal["warn", "stop"] = "warn"
     """What happens when it does not."""
     lingering_seconds: float = Field(default=30.0, ge=0)
-    """Seconds that an agent has to leave after its result."""
+    """Seconds that an agent has to leave after its result; 0 for any time."""
     lingering: Literal["warn", "stop"] = "stop"
     """What happens when it does not."""
 

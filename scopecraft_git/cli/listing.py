@@ -70,13 +70,20 @@ def _warn_of_obstacle(found: list[dict[str, Any]]) -> None:
 def _row(document: dict[str, Any]) -> tuple[str, ...]:
     where = document["executor"] if document["mode"] == "autonomous" else f"{document['executor']}, dispatch"
     since = age(document["ended_at"] or document["started_at"] or document["created_at"])
-    said = console.safe_line(document["last_message"] or "", 60)
+    said = console.safe_line(_said(document), 60)
     return document["id"], document["task"], _status(document), where, since, said
 
 
 def _status(document: dict[str, Any]) -> str:
     position = document["queue_position"]
     return f"{document['status']} ({position})" if position else str(document["status"])
+
+
+def _said(document: dict[str, Any]) -> str:
+    """The last message, or what is the matter with a session that lives."""
+    if document["evidence"] and document["ended_at"] is None:
+        return f"▲ {document['evidence']}"
+    return document["last_message"] or ""
 
 
 def _is_local() -> bool:

@@ -1,17 +1,25 @@
-"""`list show wait stop attach diff`."""
+"""`list show wait stop pause resume attach diff`."""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
 from scopecraft_git import console, sessions
 from scopecraft_git.cli import complete, context, listing, output
-from scopecraft_git.errors import FAILED, AttachNeedsTerminalError, SessionEndedError, WorkGoneError
+from scopecraft_git.errors import (
+    FAILED,
+    AttachNeedsTerminalError,
+    SessionEndedError,
+    SessionQueuedError,
+    SessionStoppingError,
+    WorkGoneError,
+)
 from scopecraft_git.models import Session, SessionStatus
 
 LOOKS_AGAIN = 0.05
@@ -69,6 +77,30 @@ def stop(wanted: Selectors) -> None:
         output.tell_end(_stop(session))
 
 
+def pause(wanted: Selectors) -> None:
+    """Freeze sessions until they are resumed
+
+    Their agents stay where they are, and no time limit runs.
+    """
+    for selector in wanted:
+        session = _at_work(selector)
+        if session.status is SessionStatus.PAUSED:
+            console.unchanged(f"{session.id} is paused already")
+        else:
+            _pause(session)
+
+
+def resume(wanted: Selectors) -> None:
+    """Have paused sessions go on"""
+    for selector in wanted:
+        session = _at_work(selector)
+        if session.status is SessionStatus.PAUSED:
+            _ask(session, "resume")  # of which it may have ended by now
+            console.changed(f"Resumed {session.id}")
+        else:
+            console.unchanged(f"{session.id} is not paused ({session.status})")
+
+
 def attach(session: Selector) -> None:
     """Go to the terminal of a dispatched session"""
     from scopecraft_git import plugins
@@ -119,17 +151,55 @@ def _errors(count: int) -> str:
     return f" ({count} failed)" if count else ""
 
 
+def _at_work(selector: str) -> Session:
+    session = context.session(selector)
+    if session.status.ended:
+        raise SessionEndedError(session.id, session.status)
+    if session.status is SessionStatus.QUEUED:
+        raise SessionQueuedError(session.id)
+    return session
+
+
+def _pause(session: Session) -> None:
+    session = _ask(session, "pause")
+    if session.status.ended:
+        raise SessionEndedError(session.id, session.status)
+    if session.status is not SessionStatus.PAUSED:
+        raise SessionStoppingError(session.id)
+    console.changed(f"Paused {session.id}")
+    console.hint(f"To have it go on, run git scopecraft resume {session.id}")
+
+
+def _ask(session: Session, kind: str) -> Session:
+    """The session once that was carried out, or cannot be."""
+    from scopecraft_git import supervisor
+
+    name = sessions.ask(session.id, kind)
+    supervisor.wake()
+    return _await(session, lambda: all(asked.name != name for asked in sessions.asked(session.id)))
+
+
 def _await_end(session: Session, deadline: float | None) -> Session:
     """The session once it ended, or as it is at the deadline."""
+    return _await(session, lambda: False, deadline)
+
+
+def _await(session: Session, met: Callable[[], bool], deadline: float | None = None) -> Session:
+    """The session once `met`, or once it ended. Says so when nobody can follow it meanwhile."""
     from scopecraft_git import supervisor
 
     storage = context.storage()
+    warned = False
     with supervisor.attended():
-        while not (session := storage.load(session.id)).status.ended:
-            if deadline is not None and time.monotonic() > deadline:
-                break
+        while True:
+            done = met()
+            session = storage.load(session.id)
+            if done or session.status.ended or (deadline is not None and time.monotonic() > deadline):
+                return session
+            if session.evidence and session.status is not SessionStatus.IDLE and not warned:
+                console.warning(f"{session.id}: {session.evidence}")
+                warned = True
             time.sleep(LOOKS_AGAIN)
-    return session
 
 
 def _stop(session: Session) -> Session:

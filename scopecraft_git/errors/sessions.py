@@ -48,6 +48,22 @@ class SessionEndedError(RefusedError):
         )
 
 
+class SessionQueuedError(RefusedError):
+    def __init__(self, session: str) -> None:
+        super().__init__(
+            f"The session {session} waits in the queue and is not at work yet",
+            f"Take it out: git scopecraft stop {session}; or have nothing start for now: git scopecraft queue hold",
+        )
+
+
+class SessionStoppingError(RefusedError):
+    def __init__(self, session: str) -> None:
+        super().__init__(
+            f"The session {session} is being stopped",
+            f"To see how it ends, run git scopecraft wait {session}",
+        )
+
+
 class QueueFullError(RefusedError):
     def __init__(self, waiting: int, maximum: int) -> None:
         wait = "session waits" if waiting == 1 else "sessions wait"

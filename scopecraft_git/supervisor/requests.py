@@ -71,9 +71,9 @@ class Requests:
             self._standing.settle()
 
     def _resume(self, execution: Execution) -> None:
-        execution.resume()
         with self._standing.lock:
             if self._standing.noticed.paused:
-                self._standing.note("resumed", "Resumed")
+                self._standing.note("resumed", "Resumed")  # before anything that comes of it
             self._standing.settle()
+        execution.resume()
         self._resumed()

@@ -57,8 +57,9 @@ class Standing:
             self.saved_at = time.monotonic()
 
     def note(self, code: str, text: str, **data: Any) -> None:
+        """Unless it comes too late: nothing follows the end."""
         with self.lock:
-            if not self.over.is_set():
+            if not (self.over.is_set() or "ended" in self.noticed):
                 self.monitor.notice(code, text, **data)
 
     def hear(self) -> None:
