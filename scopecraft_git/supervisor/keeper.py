@@ -48,10 +48,13 @@ def is_in_place(lock: int, path: str) -> bool:
     """Whether the lock is still the file at `path`: a home that was removed, or made anew, is no longer ours."""
     try:
         return os.path.samestat(os.fstat(lock), os.stat(path))  # noqa: PTH116 - pathlib costs more than this script
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:
-        return True
+    except OSError as error:
+        return not is_gone(error)
+
+
+def is_gone(error: OSError) -> bool:
+    """Rather than out of reach, as on a disk that fails, where things may be well again."""
+    return isinstance(error, (FileNotFoundError, NotADirectoryError))
 
 
 def main(folder: str, own_lock: str, version: str, *command: str) -> None:
@@ -76,9 +79,9 @@ def main(folder: str, own_lock: str, version: str, *command: str) -> None:
 def await_death(path: str) -> bool:
     """Until nobody supervises any more. Whether that was no intention, and the home is still there."""
     try:
-        lock = os.open(path, os.O_RDWR)
-    except OSError:
-        return False
+        lock = os.open(path, os.O_RDONLY)
+    except OSError as error:
+        return not is_gone(error)
     try:
         fcntl.flock(lock, fcntl.LOCK_SH)
         return is_in_place(lock, path) and marked(lock) is not None

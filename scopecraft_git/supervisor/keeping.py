@@ -42,7 +42,7 @@ def _keep() -> None:
             process = _start(lock)
         except Exception as error:  # without it there would be nobody for the next time
             complain("the keeper", error)
-            pause = keeper.FAILED_PAUSE
+            pause = min(keeper.FAILED_PAUSE, max(keeper.FIRST_PAUSE, pause * 2))
         time.sleep(pause)
 
 
