@@ -17,7 +17,6 @@ from scopecraft_git.errors import (
     SessionLivesError,
     SessionNotFoundError,
     WrongBranchError,
-    WrongModeError,
 )
 from scopecraft_git.models import Mode, Session
 from scopecraft_git.protocols import AgentRequest, ExecRequest, Storage
@@ -37,17 +36,13 @@ def continuation(storage: Storage, parent: Session, text: str) -> Draft:
     executor, agent = plugins.executor(parent.executor), plugins.agent(parent.agent)
     if not agent.resumes:
         raise CannotResumeError(agent.name, parent.task)
-    if parent.mode not in executor.modes:
-        raise WrongModeError(executor.name, parent.mode, parent.task)
     request = _agent_request(parent, sessions.request(parent))
     repository = _repository(parent)
-    flags = {"executor": {str(parent.mode): executor.name}, "agent": agent.name}
-    settings = config.load(repository.configured("scopecraft"), flags)
+    settings = config.load(repository.configured("scopecraft"))
     request = request.model_copy(update={"settings": _agent_settings(parent, settings)})
     plan = _plan(repository, parent, settings)
     executor.check(settings, agent.argv(request))
-    slug = sessions.slug_of(parent.id)
-    return Draft(settings, repository, slug, plan, text, executor, agent, request, parent)
+    return Draft(settings, repository, sessions.slug_of(parent.id), plan, text, executor, agent, request, parent)
 
 
 def _refuse_living(storage: Storage, parent: Session) -> None:

@@ -216,8 +216,9 @@ def test_a_branch_that_is_gone_comes_back_as_the_hint_says(
     monkeypatch.setenv("GIT_COMMITTER_DATE", "2099-01-01T00:00:00Z")  # newer than what lies beside it
     git(parent.worktree, "commit", "--allow-empty", "-qm", "Only here")
     tip = git(repo, "rev-parse", "feature/typo")
-    git(repo, "branch", "feature/typo-old")
-    for name, commit in (("typo-0000000", "main"), (f"typo-{tip[:7]}", tip), ("typo-old-1111111", "main")):
+    monkeypatch.setenv("GIT_COMMITTER_DATE", "2099-02-01T00:00:00Z")
+    of_another = git(repo, "commit-tree", "-m", "Newer", "main^{tree}")
+    for name, commit in (("typo-0000000", "main"), (f"typo-{tip[:7]}", tip), ("typo-old-1111111", of_another)):
         git(repo, "update-ref", f"refs/scopecraft/backup/feature/{name}", commit)
     git(repo, "worktree", "remove", str(parent.worktree))
     git(repo, "branch", "-D", "feature/typo")
