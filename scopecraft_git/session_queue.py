@@ -84,7 +84,7 @@ def remove(storage: Storage, session_id: str, reason: str = "Removed from the qu
         if session.status is not SessionStatus.QUEUED or session.mode is not Mode.AUTONOMOUS:
             return None
         ended = sessions.finish(storage, session, Outcome(status=SessionStatus.CANCELLED, reason=reason))
-        write(snapshot().without(session_id))
+        write(_known(storage).without(session_id))
     if session.repository.is_dir():
         worktrees.unlock(Repository(session.repository), session.worktree, session.id)
     return ended
@@ -99,10 +99,10 @@ def clear(storage: Storage) -> list[Session]:
     return [session for session in removed if session]
 
 
-def hold(*, held: bool) -> bool:
+def hold(storage: Storage, *, held: bool) -> bool:
     """Start nothing from now on, or go on; whether that is new. What runs goes on running."""
     with _locked():
-        queue = snapshot()
+        queue = _known(storage)
         write(queue._replace(held=held, reason=None), durable=True)
     return queue.held != held
 
@@ -131,6 +131,11 @@ def look(storage: Storage) -> tuple[Queue, dict[str, Session]]:
         elif session_id in queue.running and _is_unreadable(storage, session_id):
             running.append(session_id)
     return queue._replace(waiting=tuple(waiting), running=tuple(running)), records
+
+
+def _known(storage: Storage) -> Queue:
+    """As it is on disk; where that is gone, as the records have it: what is written must name everyone."""
+    return read() or look(storage)[0]
 
 
 def _reserve(session_id: str, settings: Settings) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from scopecraft_git.storage.local import LocalStorage
 from tests.samples import exec_request, session
 
 SMALL = Settings(max_running=1, max_waiting=2)
+GREEDY = Settings.model_validate({"max_running": 1, "max_waiting": 2, "min_free_memory": "2TiB"})
 
 
 @pytest.fixture
@@ -124,11 +126,29 @@ def test_dispatch_sessions_are_not_queued(storage: LocalStorage) -> None:
 
 def test_while_it_is_held_nothing_starts(storage: LocalStorage) -> None:
     waiting = submit(storage)
-    session_queue.hold(held=True)
-    assert snapshot().held
+    assert [session_queue.hold(storage, held=True), session_queue.hold(storage, held=True)] == [True, False]
+    assert (snapshot().held, snapshot().obstacle) == (True, "the queue is held")
     assert taken(storage) is None
-    session_queue.hold(held=False)
+    assert [session_queue.hold(storage, held=False), session_queue.hold(storage, held=False)] == [True, False]
     assert taken(storage) == waiting
+
+
+def test_where_memory_is_short_nothing_starts_and_the_queue_says_why(storage: LocalStorage) -> None:
+    short = submit(storage, GREEDY)
+    later = submit(storage)
+    assert taken(storage) is None
+    assert re.fullmatch(r"free memory is [\d.]+ [KMGT]iB, below min_free_memory = 2 TiB", str(snapshot().reason))
+    assert snapshot().obstacle == snapshot().reason
+    remove(storage, short)
+    assert taken(storage) == later
+    assert snapshot().reason is None
+
+
+def test_memory_is_not_asked_for_where_there_is_no_slot(storage: LocalStorage) -> None:
+    first = submit(storage)
+    submit(storage, GREEDY)
+    assert [taken(storage), taken(storage)] == [first, None]
+    assert snapshot().reason is None
 
 
 # Making and taking back
@@ -202,6 +222,23 @@ def test_removing_one_that_waits_cancels_it(storage: LocalStorage) -> None:
     assert storage.load(second).status is STARTING
 
 
+def test_a_dispatched_session_does_not_wait_and_is_not_removed(storage: LocalStorage) -> None:
+    made = session(sessions.new_id("t"), mode=Mode.DISPATCH)
+    sessions.create(storage, made, "Do it", exec_request(made))
+    assert remove(storage, made.id) is None
+    assert storage.load(made.id).status is QUEUED
+
+
+def test_clearing_removes_all_that_wait_and_none_that_run(storage: LocalStorage) -> None:
+    first, second, third = (submit(storage) for _ in range(3))
+    taken(storage)
+    with making(storage, Settings()) as made:
+        paths.session(made.id).joinpath("metadata.json").unlink()  # not as far as that yet
+        assert [each.id for each in session_queue.clear(storage)] == [second, third]
+        assert snapshot() == Queue(waiting=(made.id,), running=(first,))
+    assert session_queue.clear(storage) == []
+
+
 # After a crash
 
 
@@ -240,6 +277,16 @@ def test_the_queue_is_made_again_from_the_records(storage: LocalStorage, spoilt:
         submit(storage)
     assert taken(storage) is None
     assert snapshot() == Queue(waiting=tuple(ids[1:]), running=(ids[0],))
+
+
+def test_what_changes_a_lost_queue_writes_everyone_down(storage: LocalStorage) -> None:
+    ids = [submit(storage) for _ in range(3)]
+    paths.queue_file().unlink()
+    session_queue.hold(storage, held=True)
+    assert snapshot() == Queue(waiting=tuple(ids), held=True)
+    paths.queue_file().unlink()
+    remove(storage, ids[1])
+    assert snapshot() == Queue(waiting=(ids[0], ids[2]))
 
 
 def test_a_broken_record_keeps_its_slot_until_it_is_set_aside(storage: LocalStorage) -> None:

@@ -75,7 +75,7 @@ def hold() -> None:
 
     Those that run go on.
     """
-    if session_queue.hold(held=True):
+    if session_queue.hold(context.storage(), held=True):
         console.changed("Held the queue: nothing starts")
     else:
         console.unchanged("The queue is held already")
@@ -85,7 +85,7 @@ def hold() -> None:
 @app.command()
 def release() -> None:
     """Start sessions again"""
-    if session_queue.hold(held=False):
+    if session_queue.hold(context.storage(), held=False):
         console.changed("Released the queue")
     else:
         console.unchanged("The queue is not held")
