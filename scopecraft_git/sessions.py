@@ -140,7 +140,10 @@ def slug_of(session_id: str) -> str:
 
 
 def create(storage: Storage, session: Session, prompt: str, request: ExecRequest) -> None:
-    """Keep a new session: `prompt.md`, `request.json`, then the record, with which it exists. In `reserved_id`."""
+    """Keep a new session: `prompt.md`, `request.json`, then the record, with which it exists. In `reserved_id`.
+
+    After a crash of the machine it is there whole or not at all, and it is there when this has returned.
+    """
     files.write(session.path / "prompt.md", prompt.encode(errors="surrogateescape"))
     files.write(session.path / "request.json", request.model_dump_json(indent=2).encode())
     storage.create(session)
@@ -309,9 +312,9 @@ def answered(session_id: str, name: str) -> None:
 def _asked(session_id: str, name: str) -> Asked | None:
     try:
         document = json.loads((_requests(session_id) / f"{name}.json").read_bytes())
-    except FileNotFoundError:
+        return Asked(name, document["kind"], document["data"])
+    except (FileNotFoundError, ValueError, LookupError, TypeError):  # answered meanwhile, or none of ours
         return None
-    return Asked(name, document["kind"], document["data"])
 
 
 def _requests(session_id: str) -> Path:

@@ -20,7 +20,8 @@ ENVIRONMENT = "environment.json"
 def remember_environment(folder: Path) -> None:
     """Keep this process's environment for the agent of the session in `folder`, until it starts.
 
-    Called by the command the user typed: the supervisor was started from another shell, maybe days ago.
+    Called by the command the user typed: the supervisor was started from another shell, maybe days ago. It is on the
+    disk before the record is: a session that outlives a crash of the machine starts as its user meant it.
     """
     _write_private(folder / ENVIRONMENT, {k: v for k, v in os.environ.items() if not k.startswith("GIT_")})
 
@@ -70,4 +71,6 @@ def _write_private(path: Path, document: Mapping[str, object]) -> None:
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         json.dump(document, file)
+        file.flush()
+        os.fsync(file.fileno())
     temporary.replace(path)
