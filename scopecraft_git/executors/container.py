@@ -20,6 +20,8 @@ from scopecraft_git.executors.homecoming import Homecoming
 from scopecraft_git.protocols import ExecRequest, Exit, Imported
 
 TAKES_INPUT_WITHIN = 30.0
+RESUMES_WITHIN = 2.0
+"""Seconds after which input for a paused agent is given back."""
 STATE_FOLLOWS_WITHIN = 0.2
 """Seconds: the log of a container ends a moment before its state says so."""
 LOOK_AGAIN = 0.01
@@ -77,18 +79,18 @@ class DockerExecution:
             self._input_closed.touch()
 
     def terminate(self, signal: Signals = Signals.SIGTERM) -> None:
-        with contextlib.suppress(NotThereError, NotNowError), self.engine.asked("stop the container"):
+        with contextlib.suppress(NotThereError, NotNowError), self._asked("stop the container"):
             self.engine.api.kill(self.container, signal.name)
         self.resume()  # a frozen one acts on nothing
 
     def pause(self) -> None:
         if self._state().get("Status") == "running":
-            with contextlib.suppress(NotThereError, NotNowError), self.engine.asked("pause the container"):
+            with contextlib.suppress(NotThereError, NotNowError), self._asked("pause the container"):
                 self.engine.working.pause(self.container)
 
     def resume(self) -> None:
         if self._state().get("Status") == "paused":
-            with contextlib.suppress(NotThereError, NotNowError), self.engine.asked("resume the container"):
+            with contextlib.suppress(NotThereError, NotNowError), self._asked("resume the container"):
                 self.engine.working.unpause(self.container)
 
     def import_commits(self) -> list[Imported]:
@@ -103,7 +105,7 @@ class DockerExecution:
         return f"container {self._name} {container_state.told(state, used)}"
 
     def release(self) -> None:
-        with contextlib.suppress(NotThereError, NotNowError), self.engine.asked("remove the container"):
+        with contextlib.suppress(NotThereError, NotNowError), self._asked("remove the container"):
             self.engine.working.remove_container(self.container, v=True, force=True)
         credentials.clear(self.request)
         homecoming.forget(self.request.directory)
@@ -114,6 +116,18 @@ class DockerExecution:
     @property
     def _name(self) -> str:
         return f"scopecraft-{self.request.session_id}"
+
+    @contextlib.contextmanager
+    def _asked(self, action: str) -> Iterator[None]:
+        """As `Engine.asked`, and remembers when the engine was first found away."""
+        try:
+            with self.engine.asked(action):
+                yield
+        except DockerUnreachableError:
+            with contextlib.suppress(OSError):  # a full disk is no reason to tell of something else
+                if not self._away.exists():
+                    self._away.touch()
+            raise
 
     @property
     def _input_closed(self) -> Path:
@@ -153,14 +167,10 @@ class DockerExecution:
     def _state(self) -> dict[str, Any]:
         """The engine's word on the container; empty when it is gone."""
         try:
-            with self.engine.asked("look at the container"):
+            with self._asked("look at the container"):
                 state: dict[str, Any] = self.engine.api.inspect_container(self.container)["State"]
         except NotThereError:
             return {}
-        except DockerUnreachableError:
-            if not self._away.exists():
-                self._away.touch()
-            raise
         return state
 
     def _used(self) -> dict[str, Any]:
@@ -169,7 +179,7 @@ class DockerExecution:
 
         with (
             contextlib.suppress(NotThereError, NotNowError, InvalidVersion),
-            self.engine.asked("tell what it has used"),
+            self._asked("tell what it has used"),
         ):
             used: dict[str, Any] = self.engine.api.stats(self.container, stream=False, one_shot=True)
             return used
@@ -190,7 +200,7 @@ class DockerExecution:
     def _output(self, skip: int, *, follow: bool) -> Iterator[bytes]:
         """The container's stdout from byte `skip` on."""
         try:
-            with self.engine.asked("give the output of the container"):
+            with self._asked("give the output of the container"):
                 chunks = self.engine.api.logs(self.container, stdout=True, stderr=False, stream=True, follow=follow)
         except (NotThereError, NotNowError):
             return
@@ -206,7 +216,7 @@ class DockerExecution:
             return
         kept: deque[bytes] = deque()
         size = 0
-        with contextlib.suppress(NotThereError, NotNowError), self.engine.asked("give the output of the container"):
+        with contextlib.suppress(NotThereError, NotNowError), self._asked("give the output of the container"):
             lines = self.engine.api.logs(self.container, stdout=False, stderr=True, stream=True, tail=STDERR_LINES)
             with hanging_up(lines), self.engine.heartbeat.guarding(lines.close):
                 for line in lines:
@@ -219,17 +229,23 @@ class DockerExecution:
     def _write(self, data: bytes) -> None:
         if self.poll() is not None:
             raise BrokenPipeError("the agent has ended")
-        try:
-            with self.engine.asked("pass on input"):
-                attached = self.engine.api.attach_socket(self.container, params={"stdin": 1, "stream": 1})
-        except NotThereError as error:
-            raise BrokenPipeError("the agent has ended") from error
-        except NotNowError as error:
-            if self.poll() is None:
-                raise TimeoutError("the agent is paused") from error
-            raise BrokenPipeError("the agent has ended") from error
+        attached = self._attach()
         with hanging_up(attached):
             self._write_all(getattr(attached, "_sock", attached), data)
+
+    def _attach(self) -> Any:
+        """A connection to its input, which the engine refuses for one that is frozen."""
+        deadline = time.monotonic() + RESUMES_WITHIN
+        while True:
+            try:
+                with self._asked("pass on input"):
+                    return self.engine.api.attach_socket(self.container, params={"stdin": 1, "stream": 1})
+            except (NotThereError, NotNowError) as error:
+                if self.poll() is not None:
+                    raise BrokenPipeError("the agent has ended") from error
+                if time.monotonic() > deadline:
+                    raise TimeoutError("the agent is paused, and takes no input meanwhile") from error
+            time.sleep(LOOK_AGAIN_LATER)
 
     def _write_all(self, connection: socket.socket, data: bytes) -> None:
         """Returns when the engine has passed everything on: it hangs up then."""

@@ -22,6 +22,7 @@ import pytest
 from scopecraft_git.config import Settings
 from scopecraft_git.errors import (
     AgentHomeError,
+    AgentHomeStaysError,
     CannotAttachError,
     CredentialsUnreadableError,
     DockerRefusedError,
@@ -32,7 +33,7 @@ from scopecraft_git.errors import (
     InvalidSettingError,
     MountMissingError,
 )
-from scopecraft_git.executors import agent_home
+from scopecraft_git.executors import agent_home, engine, image_facts
 from scopecraft_git.executors.docker import DockerExecutor
 from scopecraft_git.protocols import ExecRequest
 from tests.executors.contract import DEADLINE, Bench, read_until, until
@@ -41,6 +42,7 @@ from tests.machine import BASE_IMAGE
 
 pytestmark = [pytest.mark.docker, pytest.mark.parametrize("bench", ["docker"], indirect=True)]
 
+NOBODY = 65534
 SOCKET = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://")
 
 
@@ -119,7 +121,7 @@ class unprivileged:  # noqa: N801 - reads as a word
 
     def __enter__(self) -> None:
         if os.getuid() == 0:
-            os.seteuid(65534)
+            os.seteuid(NOBODY)
 
     def __exit__(self, *_: object) -> None:
         os.seteuid(os.getuid())
@@ -343,6 +345,16 @@ def test_a_container_that_never_started_is_replaced(bench: Bench) -> None:
     docker("create", "--name", f"scopecraft-{request.session_id}", "--label", label(bench), BASE_IMAGE, "echo", "old")
     assert bench.executor.find(request) is None
     assert output(bench, request) == "new\n"
+
+
+def test_a_start_that_is_killed_starts_once(bench: Bench, tmp_path: Path) -> None:
+    script = 'echo once >>"starts-$SESSION"; cat'
+    record = tmp_path / "request.json"
+    record.write_text(bench.request(script, input=b"the prompt\n", input_ends=True).model_dump_json())
+    program = [sys.executable, "-m", "tests.executors.killed_docker", "start", str(record)]
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 10
 
 
 def label(bench: Bench) -> str:
@@ -619,6 +631,55 @@ def test_a_login_is_not_written_through_a_link(bench: Bench, logged_in: Callable
         bench.executor.start(request)
     assert not (tmp_path / "login").exists()
     assert docker("ps", "--all", "--quiet", "--filter", f"name={request.session_id}") == ""
+
+
+@pytest.fixture
+def theirs(short: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The home of the agents of the worktree /w, all of it an ordinary user's."""
+    monkeypatch.setenv("SCOPECRAFT_HOME", str(short / "home"))
+    home = agent_home.ensure(Path("/w"))
+    module = home / "go/pkg/mod/module"
+    module.mkdir(parents=True)
+    (module / "file.go").write_text("package module\n")
+    (module / "file.go").chmod(0o400)
+    (home / "out").symlink_to(short)
+    home.with_suffix(".json").write_text("{}")
+    for path in [short / "home", *(short / "home").rglob("*")]:
+        os.lchown(path, NOBODY if os.getuid() == 0 else -1, -1)
+    for folder in (module, module.parent):
+        folder.chmod(0o500)
+    return home
+
+
+def test_a_home_with_read_only_folders_is_removed(bench: Bench, theirs: Path, short: Path) -> None:
+    short.chmod(0o555)
+    with unprivileged():
+        agent_home.drop(Path("/w"))
+        agent_home.drop(Path("/w"))
+    assert list((short / "home/homes").iterdir()) == []
+    assert short.stat().st_mode & 0o777 == 0o555
+
+
+def test_a_home_that_holds_what_is_another_users_stays_and_says_so(bench: Bench, theirs: Path) -> None:
+    if os.getuid() != 0:
+        return
+    (theirs / "roots").mkdir()
+    (theirs / "roots/file").touch()
+    with unprivileged(), pytest.raises(AgentHomeStaysError, match=r"roots/file.*Permission denied") as raised:
+        agent_home.drop(Path("/w"))
+    assert raised.value.hint == f"Remove it: sudo rm -rf '{theirs}'"
+
+
+def test_what_looked_into_an_image_and_was_killed_is_removed_later(
+    bench: Bench, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = docker("create", "--label", image_facts.LABEL, BASE_IMAGE, "true")
+    image_facts.learn(engine.chosen(), BASE_IMAGE)
+    assert docker("ps", "--all", "--quiet", "--no-trunc", "--filter", f"id={left}") == left  # it may be at work yet
+    monkeypatch.setattr(image_facts, "LOOKS_FOR_AT_MOST", -1.0)
+    (home / "images.json").unlink()
+    image_facts.learn(engine.chosen(), BASE_IMAGE)
+    assert docker("ps", "--all", "--quiet", "--filter", f"id={left}") == ""
 
 
 def test_a_login_that_two_sessions_share_is_warned_of(

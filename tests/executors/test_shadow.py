@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
+import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -223,6 +224,25 @@ def test_the_next_import_does_nothing(worktree: Path, agent: Agent, request_: Ex
     before = digests(repo / ".git")
     assert bring(request_) == []
     assert digests(repo / ".git") == before
+
+
+def test_an_import_says_all_that_came_home_so_far(
+    worktree: Path, agent: Agent, request_: ExecRequest, git: Any
+) -> None:
+    one = Imported(f"refs/heads/{BRANCH}", commit(agent, worktree, "one"))
+    assert Homecoming(request_).bring(ended=False) == [one]
+    two = Imported(f"refs/heads/{BRANCH}", commit(agent, worktree, "two"))
+    for ended in (False, True):
+        assert Homecoming(request_).bring(ended=ended) == [one, two]
+
+
+def test_an_import_that_is_killed_loses_and_doubles_nothing(request_: ExecRequest, tmp_path: Path) -> None:
+    record = tmp_path / "request.json"
+    record.write_text(request_.model_dump_json())
+    program = [sys.executable, "-m", "tests.executors.killed_docker", "import", str(record)]
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 10
 
 
 def test_commits_arrive_one_after_the_other_from_packs_as_well(
