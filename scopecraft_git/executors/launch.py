@@ -31,6 +31,7 @@ LEFT_TO_THE_AGENT = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTST
 PRIVATE = ("launch.json", "environment.json", "launch.json.new", "environment.json.new")
 """Hold what the agent alone should know, and are needed until it has started, if they are whole."""
 LOOK_AGAIN = 0.01
+TRY_AGAIN = 0.25
 SERVER_GOES_WITHIN = 1.0
 PIPE_SIZE = 1 << 20
 
@@ -261,7 +262,18 @@ def server_ended() -> bool:
 def record(status: int, *, closed: str = "") -> None:
     """What a closed window makes an agent return is anything; it counts as ended by the hang-up."""
     code = os.waitstatus_to_exitcode(status)
-    write("exit.json", {"code": code if code >= 0 else 128 - code, "closed": closed})
+    keep("exit.json", {"code": code if code >= 0 else 128 - code, "closed": closed})
+
+
+def keep(name: str, document: dict[str, Any]) -> None:
+    """Write what nobody else knows, as soon as the disk takes it, if the session's folder is still there."""
+    while True:
+        try:
+            return write(name, document)
+        except FileNotFoundError:
+            return None
+        except OSError:
+            time.sleep(TRY_AGAIN)
 
 
 def close_all(descriptors: list[int]) -> None:
