@@ -23,7 +23,7 @@ from scopecraft_git.models import Mode, Session, SessionStatus, Worktree
 from scopecraft_git.protocols import ExecRequest, Execution
 from scopecraft_git.repository import Repository
 from scopecraft_git.storage.local import LocalStorage
-from scopecraft_git.worktrees import Plan
+from scopecraft_git.worktrees import Plan, teardown
 from tests.conftest import Scopecraft
 from tests.machine import BASE_IMAGE
 from tests.samples import exec_request, session
@@ -116,13 +116,15 @@ def test_a_session_in_the_making_refuses_until_its_maker_has_died(
             os.write(done, session_id.encode())
             os.kill(os.getpid(), Signals.SIGSTOP)
         os._exit(0)
-    session_id = os.read(ready, 100).decode()
-    os.waitpid(maker, os.WUNTRACED)
-    made = worktrees.at(repository, plan.path)
-    with pytest.raises(errors.WorktreeBusyError, match=session_id):
-        cleanup.remove(made)
-    os.kill(maker, Signals.SIGKILL)
-    os.waitpid(maker, 0)
+    try:
+        session_id = os.read(ready, 100).decode()
+        os.waitpid(maker, os.WUNTRACED)
+        made = worktrees.at(repository, plan.path)
+        with pytest.raises(errors.WorktreeBusyError, match=session_id):
+            cleanup.remove(made)
+    finally:
+        os.kill(maker, Signals.SIGKILL)
+        os.waitpid(maker, 0)
     assert cleanup.remove(made).branch == BRANCH
 
 
@@ -348,13 +350,20 @@ def test_a_container_goes_once_its_commits_are_home(
 @pytest.mark.docker
 def test_an_agent_that_is_still_at_work_refuses(
     cleanup: Cleanup, repository: Repository, storage: LocalStorage, made: Worktree, git: Any, repo: Path,
-    started: list[Execution],
+    started: list[Execution], monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     past, execution = in_container(repository, storage, made, f"{COMMIT}; sleep 600", started)
     expected = f"the agent of {past.id}, which is still at work"
     with pytest.raises(errors.WorkWouldBeLostError, match=expected):
         cleanup.remove(made)
     assert execution.poll() is None
+    prepare = teardown.prepare
+
+    def look(*given: Any) -> teardown.Removal:
+        assert execution.poll(), "it could still write and commit"
+        return prepare(*given)
+
+    monkeypatch.setattr(teardown, "prepare", look)
     removed = cleanup.remove(made, force=True)
     assert not containers(past)
     assert not made.path.exists()

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from scopecraft_git import paths, worktrees
+from scopecraft_git import paths, plugins, worktrees
 from scopecraft_git.cleanup import Cleanup
 from scopecraft_git.config import WorktreeSettings
 from scopecraft_git.executors import agent_home
@@ -32,6 +32,8 @@ BACKUPS = "refs/scopecraft/backup"
 def main() -> None:
     repo = Path(sys.argv[1])
     made = prepare(repo)
+    for name in plugins.names("executor"):
+        list(plugins.executor(name).remains())  # once here, lest every child imports what that takes
     for folder in (repo.parent, paths.home()):
         shutil.copytree(folder, f"{folder}.saved", symlinks=True)
     kills = undone = 0

@@ -17,6 +17,7 @@ from scopecraft_git.models import Worktree
 from scopecraft_git.repository import Repository
 from scopecraft_git.worktrees import teardown
 from scopecraft_git.worktrees.teardown import delete_tree
+from tests.executors.contract import until
 from tests.worktrees.conftest import Make, Traces
 
 NOBODY = 65534
@@ -259,29 +260,38 @@ def test_what_is_written_between_two_looks_is_seen(
     assert not list(teardown.pending(repository))
 
 
-def test_nothing_that_a_writer_finished_is_gone(repository: Repository, make: Make, repo: Path) -> None:
-    """It writes into ignored folders, which nobody counts, as fast as it can, whatever becomes of the worktree."""
+def numbers(folder: Path) -> set[int]:
+    return {int(path.name) for path in folder.iterdir()}
+
+
+def test_what_a_writer_writes_after_the_decision_is_kept(
+    repository: Repository, make: Make, repo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It writes into an ignored folder, which nobody counts, as fast as it can, whatever becomes of the worktree."""
     (repo / ".git" / "info" / "exclude").write_text("cache\n")
     made = make()
     (made.path / "cache").mkdir()
-    script = (
-        "import itertools\nfor number in itertools.count():\n"
-        " open(f'cache/{number}', 'w').write('x')\n print(number, flush=True)"
-    )
-    writer = subprocess.Popen([sys.executable, "-c", script], cwd=made.path, stdout=subprocess.PIPE, text=True)
-    assert writer.stdout
-    for _ in range(20):
-        writer.stdout.readline()
-    began = time.time_ns()
+    script = "import itertools\nfor number in itertools.count():\n open(f'cache/{number}', 'w').write('x')"
+    writer = subprocess.Popen([sys.executable, "-c", script], cwd=made.path)
+    until((made.path / "cache" / "20").exists)
+    decide = teardown.decide
+    later: list[int] = []
+
+    def and_wait(removal: teardown.Removal, *given: Any) -> teardown.Removal:
+        decided = decide(removal, *given)
+        later.append(max(numbers(removal.aside / "cache")) + 1)
+        until((removal.aside / "cache" / str(later[0] + 20)).exists)
+        return decided
+
+    monkeypatch.setattr(teardown, "decide", and_wait)
     removed = worktrees.remove(repository, made)
     writer.kill()
-    last = int(writer.communicate()[0].split()[-1])
+    writer.wait()
     aside = made.path.with_name("auth-05A.removing")
     assert removed.left == [f"{aside}: something was written there in the meantime"]
-    kept = sorted(int(path.name) for path in (aside / "cache").iterdir())
-    assert kept[0] > 20
-    assert set(range(kept[0], last + 1)) <= set(kept), "from the decision on"
-    assert min(path.stat().st_ctime_ns for path in (aside / "cache").iterdir()) > began
+    kept = numbers(aside / "cache")
+    assert 0 not in kept
+    assert set(range(later[0], max(kept) + 1)) <= kept
     assert not made.path.exists()
 
 
