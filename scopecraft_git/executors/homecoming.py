@@ -7,9 +7,12 @@ git packs what is new, checks every object of it, and only then may a branch mov
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
+import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,15 +66,25 @@ class Homecoming:
     def bring(self, *, ended: bool) -> list[Imported]:
         """Import the session's branch, and once the agent has `ended` whatever else it committed.
 
-        Returns what this and all earlier calls brought, also those that were killed, oldest first.
+        Returns what this and all earlier calls brought, also those that were killed, oldest first. One at a time.
         """
-        self._settle()
-        moved = self.outstanding(ended=ended)
-        if moved:
-            with tempfile.TemporaryDirectory(dir=self.request.directory, prefix="incoming-") as folder:
-                self._bring_all(moved, Path(folder))
-        self._refresh_index()
-        return [Imported(*told) for told in self.mark.reported]
+        with self._alone():
+            self.mark = self._load()
+            self._settle()
+            if moved := self.outstanding(ended=ended):
+                with tempfile.TemporaryDirectory(dir=self.request.directory, prefix="incoming-") as folder:
+                    self._bring_all(moved, Path(folder))
+            self._refresh_index()
+            return [Imported(*told) for told in self.mark.reported]
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        folder = os.open(self.request.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
 
     def _bring_all(self, moved: dict[str, str], folder: Path) -> None:
         try:

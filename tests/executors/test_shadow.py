@@ -236,6 +236,15 @@ def test_an_import_says_all_that_came_home_so_far(
         assert Homecoming(request_).bring(ended=ended) == [one, two]
 
 
+def test_what_another_process_brought_is_told_of_and_not_brought_again(
+    worktree: Path, agent: Agent, request_: ExecRequest
+) -> None:
+    other = Homecoming(request_)
+    one = Imported(f"refs/heads/{BRANCH}", commit(agent, worktree, "one"))
+    assert Homecoming(request_).bring(ended=True) == [one]
+    assert other.bring(ended=True) == [one]
+
+
 def test_an_import_that_is_killed_loses_and_doubles_nothing(request_: ExecRequest, tmp_path: Path) -> None:
     record = tmp_path / "request.json"
     record.write_text(request_.model_dump_json())
