@@ -42,6 +42,11 @@ def session(session_id: str) -> Path:
     return sessions() / session_id
 
 
+def last_id() -> Path:
+    """A file whose time is that in the last session's id, which no later one may come before."""
+    return home() / "last-id"
+
+
 def supervisor() -> Path:
     """The supervisor's lock, doorbell and log."""
     return home() / "supervisor"

@@ -45,7 +45,9 @@ TRANSITIONS: Mapping[SessionStatus, frozenset[SessionStatus]] = {
 
 _CODE_BEGINS = datetime(2025, 1, 1, tzinfo=UTC).timestamp()
 _CODE_DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"
-_CODE_LENGTH = 7  # of tenths of seconds: enough for 108 years
+_TICKS = 10
+"""Of a second, in a code."""
+_CODE_LENGTH = 7  # enough for 108 years
 _LONGEST_SLUG = 40
 _MAKING_BEGINS_WITHIN = 10.0
 """Seconds that may pass between the making of the mark and its lock."""
@@ -120,9 +122,10 @@ def new_id(slug: str) -> str:
     """`<slug>-<code>` with its empty folder. Codes sort by time; the slug is cut to what may name a container."""
     paths.ensure_home()
     name = id_slug(slug)
-    for number in itertools.count(max(0, int((time.time() - _CODE_BEGINS) * 10))):
+    for number in itertools.count(_next_number()):
         session_id = f"{name}-{_code(number)}"
         with contextlib.suppress(FileExistsError), files.writing():
+            _remember_number(number)
             paths.session(session_id).mkdir(mode=0o700)
             return session_id
     raise AssertionError
@@ -323,6 +326,24 @@ def _requests(session_id: str) -> Path:
 
 def _mark(session_id: str) -> Path:
     return paths.session(session_id) / "making"
+
+
+def _next_number() -> int:
+    """The time; when the clock was set back, what follows the last one."""
+    now = max(0, int((time.time() - _CODE_BEGINS) * _TICKS))
+    try:
+        last = round((paths.last_id().stat().st_mtime - _CODE_BEGINS) * _TICKS)
+    except FileNotFoundError:
+        return now
+    return now if now >= last else last + 1
+
+
+def _remember_number(number: int) -> None:
+    """As a file's time, which any number of processes may set at once, also on a full disk."""
+    moment = _CODE_BEGINS + number / _TICKS
+    if not paths.last_id().exists():
+        paths.last_id().touch(mode=0o600)
+    os.utime(paths.last_id(), (moment, moment))
 
 
 def _code(number: int) -> str:

@@ -64,6 +64,15 @@ def test_a_clock_before_its_time_still_makes_ids(home: Path, monkeypatch: pytest
     assert [sessions.new_id("t"), sessions.new_id("t")] == ["t-0000000", "t-0000001"]
 
 
+def test_ids_sort_as_they_were_made_when_the_clock_is_set_back(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = []
+    for name, seconds in (("b", 3600), ("a", 0), ("a", 0.01), ("c", 0.05), ("a", 7200)):
+        monkeypatch.setattr(time, "time", lambda seconds=seconds: NOW.timestamp() + seconds)
+        ids.append(sessions.new_id(name))
+    assert LocalStorage().ids() == ids[::-1]
+    assert ids[-1] == f"a-{sessions._code(int((NOW.timestamp() + 7200 - sessions._CODE_BEGINS) * 10))}"
+
+
 def test_ids_made_at_once_are_different(home: Path) -> None:
     with ThreadPoolExecutor(16) as pool:
         ids = list(pool.map(lambda _: sessions.new_id("t"), range(64)))
@@ -351,7 +360,8 @@ def test_what_is_told_of_it(home: Path) -> None:
     )
     assert set(full) - set(short) == {
         "repository", "base_commit", "created_at", "started_at", "ended_at", "exit_code", "outcome", "cost_usd",
-        "messages", "tools_used", "last_activity", "last_message", "agent_session_id", "parent", "continued_by", "evidence", "path",
+        "messages", "tools_used", "last_activity", "last_message", "agent_session_id", "parent", "continued_by", "evidence",
+        "path",
     }  # fmt: skip
     assert full["queue_position"] is None
     assert full["started_at"] == "2026-03-04T05:06:07.089Z"
