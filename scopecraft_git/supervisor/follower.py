@@ -33,16 +33,24 @@ _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class Follower:
-    """`changed` is called when the record awaits a `save`, `ended` when the session is over."""
+    """`changed` is called when the record awaits a `save`, `freed` when the session's slot is another's, and `ended`
+    when all is cleared away.
+    """
 
     def __init__(
-        self, session: Session, storage: Storage, *, changed: Callable[[], object], ended: Callable[[], object]
+        self,
+        session: Session,
+        storage: Storage,
+        *,
+        changed: Callable[[], object],
+        freed: Callable[[], object],
+        ended: Callable[[], object],
     ) -> None:
         self.id = session.id
         self.failed = False
         """Whether it stopped following for a reason other than the session's end."""
         self._thread = threading.Thread(target=self._run, name=session.id, daemon=True)
-        self._changed, self._ended = changed, ended
+        self._changed, self._freed, self._ended = changed, freed, ended
         self._agent = plugins.agent(session.agent)
         self._request = sessions.request(session)
         self._monitor = Monitor(session, storage, self._agent, plugins.handlers())
@@ -169,6 +177,7 @@ class Follower:
         self._watch.end()
         self._standing.finish(outcome)
         session_queue.release(self.id)
+        self._freed()
         worktrees.unlock(Repository(self._request.repository), self._request.worktree, self.id)
         for asked in sessions.asked(self.id):
             sessions.answered(self.id, asked.name)

@@ -188,7 +188,9 @@ class Supervisor:
             ring(WORK)
 
         try:
-            follower = Follower(session, self.storage, changed=lambda: ring(FLUSH), ended=ended)
+            follower = Follower(
+                session, self.storage, changed=lambda: ring(FLUSH), freed=lambda: ring(WORK), ended=ended
+            )
         except ScopecraftError as error:  # its request cannot be read, or its agent's plugin is gone
             complain(session.id, error)
             self.give_up(session, error)

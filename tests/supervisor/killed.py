@@ -102,7 +102,8 @@ def follow(storage: LocalStorage, session: Session, line: int | None) -> bool:
 
 
 def follow_to_the_end(storage: LocalStorage, session: Session) -> None:
-    following = Follower(storage.load(session.id), storage, changed=lambda: None, ended=lambda: None)
+    nobody = dict.fromkeys(("changed", "freed", "ended"), lambda: None)
+    following = Follower(storage.load(session.id), storage, **nobody)
     following.start()
     while following.is_alive():
         for asked in sessions.asked(session.id):

@@ -124,14 +124,14 @@ def test_it_leaves_with_its_keeper_when_there_is_nothing_to_do(home: Path) -> No
     until(both_gone)
 
 
-def test_it_stays_while_somebody_waits_in_a_queue_that_moves(scopecraft: Scopecraft, home: Path, gate: Path) -> None:
-    one_at_a_time = {"SCOPECRAFT_MAX_RUNNING": "1"}
-    start(scopecraft, "one", waiting(gate), **one_at_a_time)
-    start(scopecraft, "two", "true", **one_at_a_time)
+def test_it_stays_while_the_queue_waits_for_memory(scopecraft: Scopecraft, home: Path) -> None:
+    start(scopecraft, "one", "true", SCOPECRAFT_MIN_FREE_MEMORY="1000t")
     end_supervisor()
-    process = run_patched(home, "process.LEAVES_AFTER = 0.5")
-    gate.touch()
-    until(lambda: show(scopecraft, "two")["status"] == "completed")
+    process = run_patched(home, "process.LEAVES_AFTER = process.TICK = 0.2")
+    until(lambda: ring(WORK))
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(1)
+    assert scopecraft("queue", "clear").code == 0
     assert process.wait(20) == 0
 
 
