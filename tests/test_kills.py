@@ -24,6 +24,7 @@ from scopecraft_git import session_queue, supervisor
 from scopecraft_git.models import Session, SessionStatus
 from scopecraft_git.storage.local import LocalStorage
 from tests.conftest import Scopecraft
+from tests.executors.contract import until
 from tests.machine import BASE_IMAGE
 
 KILLS = int(os.environ.get("SOAK_KILLS", "40"))
@@ -157,3 +158,10 @@ def test_nothing_is_lost_or_done_twice(scopecraft: Scopecraft, repo: Path) -> No
 def test_nothing_is_lost_or_done_twice_in_containers(scopecraft: Scopecraft, home: Path, repo: Path) -> None:
     (home / "config" / "orchestration.json").write_text(json.dumps({"docker": {"image": BASE_IMAGE}}))
     weather(scopecraft, repo, "docker", max(4, SESSIONS // 4), max(10, KILLS // 4))
+    until(lambda: not containers_of(home))
+
+
+def containers_of(home: Path) -> list[str]:
+    form = ["docker", "ps", "--all", "--format", "{{.Names}}", "--filter", "label=scopecraft.session"]
+    names = subprocess.run(form, capture_output=True, text=True, check=True).stdout.split()
+    return [name for name in names if (home / "sessions" / name.removeprefix("scopecraft-")).is_dir()]

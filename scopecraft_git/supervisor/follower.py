@@ -21,7 +21,7 @@ from scopecraft_git.monitor import ANSWERED, Digest, Monitor
 from scopecraft_git.protocols import Action, Execution, Executor, Exit, Imported, Storage
 from scopecraft_git.repository import Repository
 from scopecraft_git.sessions import Asked
-from scopecraft_git.supervisor import farewell
+from scopecraft_git.supervisor import clearing, farewell
 from scopecraft_git.supervisor.log import complain
 from scopecraft_git.supervisor.requests import STOP, Requests
 from scopecraft_git.supervisor.standing import Standing
@@ -105,9 +105,10 @@ class Follower:
         self._read(execution, offset)
         ended = execution.wait() or Exit(-1, "its output ended and nothing tells why", lost=True)
         home = self._bring_home(execution, ended=True)
+        clearing.begin(self.id)
         self._end(farewell.outcome(self._monitor, ended, self._request.directory))
         if home:
-            execution.release()
+            self._let_go(execution)
 
     def _ended_before(self) -> Outcome | None:
         """How the session ended, when that is noted and its record does not know it yet."""
@@ -184,8 +185,15 @@ class Follower:
 
     def _clear_away(self, executor: Executor) -> None:
         """What is left where the session ran, once its end is on record."""
-        if (execution := executor.find(self._request)) and self._bring_home(execution, ended=True):
-            execution.release()
+        execution = executor.find(self._request)
+        if execution is None:
+            clearing.done(self.id)
+        elif self._bring_home(execution, ended=True):
+            self._let_go(execution)
+
+    def _let_go(self, execution: Execution) -> None:
+        execution.release()
+        clearing.done(self.id)
 
     def _could_not(self, error: Exception) -> None:
         """A session that never started has failed. Any other goes on, and is taken up again by the loop."""

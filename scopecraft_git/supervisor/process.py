@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 from scopecraft_git import __version__, config, plugins, session_queue, sessions, worktrees
 from scopecraft_git.console import safe_text
-from scopecraft_git.errors import ScopecraftError
+from scopecraft_git.errors import ScopecraftError, SessionNotFoundError
 from scopecraft_git.models import Mode, Outcome, Session, SessionStatus
 from scopecraft_git.repository import Repository
-from scopecraft_git.supervisor import keeper, keeping, log, presence
+from scopecraft_git.supervisor import clearing, keeper, keeping, log, presence
 from scopecraft_git.supervisor.doorbell import FLUSH, WORK, Doorbell, ring
 from scopecraft_git.supervisor.follower import Follower
 from scopecraft_git.supervisor.log import complain
@@ -81,6 +81,7 @@ class Supervisor:
         signal.signal(signal.SIGTERM, self._leave)
         self.attempt(self._doorbell.mend)
         self.attempt(self.sweep)
+        self.attempt(self.clear_away)
         self.look_around()
         keeping.begin()
         while True:
@@ -159,6 +160,17 @@ class Supervisor:
 
     def sweep(self) -> None:
         sessions.sweep(self.storage)
+
+    def clear_away(self) -> None:
+        """What a predecessor left of sessions that are over. What cannot go now waits for the next one, or `recover`."""
+        for session_id in clearing.left():
+            try:
+                session = self.storage.load(session_id)
+            except SessionNotFoundError:
+                clearing.done(session_id)
+            else:
+                if session.status.ended:
+                    self.follow(session)
 
     def adopt(self) -> None:
         """Follow every session that nobody follows: new dispatch sessions, and all that a predecessor left."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from scopecraft_git import paths, sessions, supervisor
-from scopecraft_git.supervisor import presence
+from scopecraft_git.supervisor import clearing, presence
 from scopecraft_git.supervisor.doorbell import WORK, Doorbell, ring
 from tests.conftest import Scopecraft, end_supervisor
 from tests.executors.contract import until
@@ -202,3 +202,20 @@ def test_a_doorbell_that_was_removed_is_hung_up_again(scopecraft: Scopecraft, ho
     until(lambda: ring(WORK))
     assert supervisor_id() == process
     gate.touch()
+
+
+def test_what_a_killed_one_left_of_a_session_that_is_over_is_cleared_away(scopecraft: Scopecraft) -> None:
+    """The record is the first to know of an end; the agent's input and the worktree's lock go after that."""
+    session = start(scopecraft, "one", "true")
+    assert scopecraft("wait", session).code == 0
+    until(lambda: not clearing.left())
+    end_supervisor()
+    events = (paths.session(session) / "events.jsonl").read_bytes()
+    os.mkfifo(paths.session(session) / "stdin")
+    clearing.begin(session)
+    clearing.begin("one-0000000")  # whose folder was set aside
+    supervisor.wake()
+    until(lambda: not clearing.left())
+    assert not (paths.session(session) / "stdin").exists()
+    assert (paths.session(session) / "events.jsonl").read_bytes() == events
+    assert show(scopecraft, session)["status"] == "completed"
