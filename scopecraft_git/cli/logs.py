@@ -27,6 +27,8 @@ from scopecraft_git.models import Session
 
 RESULT_LINES = 5
 WIDTH = 200
+LOOKS_AGAIN = 1.0
+"""Seconds: a storage backend of a plugin's need not write to the session's folder."""
 
 
 def logs(
@@ -86,7 +88,7 @@ def _events(session: Session, *, follow: bool) -> Iterator[LoggedEvent]:
     from scopecraft_git import supervisor
 
     with supervisor.attended():
-        for _ in stream.changes(session.path, lambda: storage.load(session.id).status.ended):
+        for _ in stream.changes(session.path, lambda: storage.load(session.id).status.ended, patience=LOOKS_AGAIN):
             for logged in storage.events(session.id, after=seen):
                 seen = logged.seq
                 yield logged
