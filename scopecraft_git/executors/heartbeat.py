@@ -35,12 +35,13 @@ class Heartbeat:
                 self._hang_ups.remove(hang_up)
 
     def _beat(self) -> None:
+        time.sleep(EVERY)
         while self._goes_on():
-            time.sleep(EVERY)
             try:
                 self._ask()
             except Exception:  # whatever it is, those who read have to find out
                 self._hang_up()
+            time.sleep(EVERY)
 
     def _goes_on(self) -> bool:
         with self._lock:
