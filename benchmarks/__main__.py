@@ -7,9 +7,12 @@ import json
 import tempfile
 from pathlib import Path
 
-from benchmarks.measures import Bench, Row
+from benchmarks import following, listing, queueing, starting
+from benchmarks.ground import Ground
+from benchmarks.rows import Row
 from tests.machine import AGENT_IMAGE
 
+KINDS = (starting, listing, queueing, following)
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -19,20 +22,22 @@ def main() -> None:
     parser.add_argument("--image", default=AGENT_IMAGE, help="image of the docker executor")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="scopecraft-bench-") as folder:
-        bench = Bench(Path(folder), options.rounds, options.image)
+        ground = Ground(Path(folder), options.rounds, options.image)
         try:
-            rows = bench.measure()
+            rows = [row for kind in KINDS for row in kind.measure(ground)]
         finally:
-            bench.clean()
+            ground.stop_supervisor()
     report(rows)
 
 
 def report(rows: list[Row]) -> None:
-    print(f"{'':<44} {'median':>9} {'minimum':>9} {'ratio':>7} {'limit':>7}")
+    print(f"{'':<44} {'median':>10} {'minimum':>10} {'ratio':>7} {'limit':>8}")
     for row in rows:
-        ratio = f"{row.ratio:7.2f}" if row.ratio is not None else " " * 7
-        limit = f"{row.limit:7.2f}" if row.limit is not None else " " * 7
-        print(f"{row.name:<44} {row.median:>6.1f} {row.unit:<2} {row.minimum:>6.1f} {row.unit:<2} {ratio} {limit}")
+        ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
+        limit = "" if row.limit is None else f"{row.limit:.2f}"
+        met = {None: "", True: "met", False: "MISSED"}[row.met]
+        values = f"{row.median:>6.1f} {row.unit:<3} {row.minimum:>6.1f} {row.unit:<3}"
+        print(f"{row.name:<44} {values} {ratio:>7} {limit:>8} {met}".rstrip())
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "latest.json").write_text(json.dumps([row.as_json() for row in rows], indent=2) + "\n")
 
