@@ -1,4 +1,4 @@
-"""Sessions whose end is being recorded: until all of theirs is cleared away, a mark tells the next supervisor of them."""
+"""Sessions whose end is being recorded: until they are cleared away, a mark tells the next supervisor of them."""
 
 from __future__ import annotations
 

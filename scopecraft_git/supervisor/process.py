@@ -162,7 +162,7 @@ class Supervisor:
         sessions.sweep(self.storage)
 
     def clear_away(self) -> None:
-        """What a predecessor left of sessions that are over. What cannot go now waits for the next one, or `recover`."""
+        """What a predecessor left of sessions that are over. What cannot go now waits for the next one."""
         for session_id in clearing.left():
             try:
                 session = self.storage.load(session_id)
