@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -124,6 +125,19 @@ def test_a_held_queue_starts_nothing_until_it_is_released(scopecraft: Scopecraft
     assert scopecraft("queue", "release").stderr == "✓ Released the queue\n"
     assert scopecraft("wait", "one").code == 0
     assert scopecraft("queue", "release").stderr == "○ The queue is not held\n"
+
+
+def test_a_session_that_fails_to_start_gives_its_slot_to_the_next(scopecraft: Scopecraft, repo: Path) -> None:
+    gate = repo.parent / "gate"
+    start(scopecraft, "one", f"until test -e {gate}; do sleep 0.05; done")
+    start(scopecraft, "two", "true")
+    start(scopecraft, "three", "true")
+    shutil.rmtree(repo.parent / "app.worktrees" / "two")
+    gate.touch()
+    assert scopecraft("wait", "one", "three").code == 0
+    failed = show(scopecraft, "two")
+    assert (failed["status"], failed["started_at"]) == ("failed", None)
+    until(lambda: queue(scopecraft)["running"] == [])
 
 
 def test_nothing_starts_where_memory_is_short(scopecraft: Scopecraft) -> None:
