@@ -93,6 +93,8 @@ def sweep(storage: Storage) -> list[str]:
         try:
             age = time.time() - mark.stat().st_mtime
         except FileNotFoundError:
+            if _discard_if_empty(paths.session(session_id)):
+                swept.append(session_id)
             continue
         if files.is_locked(mark):
             continue
@@ -105,6 +107,15 @@ def sweep(storage: Storage) -> list[str]:
         except UnreadableSessionError:
             continue
     return swept
+
+
+def _discard_if_empty(folder: Path) -> bool:
+    """Its maker was killed before the mark was there, or is just about to make it."""
+    with contextlib.suppress(OSError):
+        if time.time() - folder.stat().st_mtime > _MAKING_BEGINS_WITHIN:
+            folder.rmdir()  # refused for one that holds anything
+            return True
+    return False
 
 
 def _finish_making(storage: Storage, session: Session) -> None:

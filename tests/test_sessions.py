@@ -161,6 +161,10 @@ def test_what_dead_makers_left_is_swept_and_nothing_else(storage: LocalStorage) 
         for each in (dead, living, broken.id):
             os.utime(paths.session(each) / "making", (1, 1))
         assert sessions.sweep(storage) == [dead]
+        empty = sessions.new_id("auth-05A")
+        assert sessions.sweep(storage) == []  # its maker may be about to make the mark
+        os.utime(paths.session(empty), (1, 1))
+        assert sessions.sweep(storage) == [empty]
         assert set(storage.ids()) == {kept.id, broken.id, living}
 
 

@@ -33,6 +33,8 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads the rest
         sys.exit(1)
     except Exception as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):  # pydantic wraps what hits it while it calls us
+            sys.exit(INTERRUPTED)
         console.failure(f"This is a bug in git scopecraft: {error!r}")
         console.hint(f"Its traceback, for a report: cat {_log_crash(error)}")
         sys.exit(BUG)

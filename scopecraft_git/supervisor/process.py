@@ -80,10 +80,10 @@ class Supervisor:
         """Until it is told to leave, its home is gone, or there has been nothing to do for a while."""
         signal.signal(signal.SIGTERM, self._leave)
         self.attempt(self._doorbell.mend)
-        self.attempt(self.sweep)
-        self.attempt(self.clear_away)
         self.look_around()
         keeping.begin()
+        self.attempt(self.sweep)
+        self.attempt(self.clear_away)
         while True:
             while self.stays():
                 self.turn()
@@ -163,7 +163,7 @@ class Supervisor:
 
     def clear_away(self) -> None:
         """What a predecessor left of sessions that are over. What cannot go now waits for the next one."""
-        for session_id in clearing.left():
+        for session_id in set(clearing.left()) - set(self.followed):
             try:
                 session = self.storage.load(session_id)
             except SessionNotFoundError:
