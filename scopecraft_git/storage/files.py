@@ -34,7 +34,7 @@ def replace(path: Path, data: bytes, *, durable: bool = True) -> None:
                 new.unlink(missing_ok=True)  # on a full disk all the more
             raise
         if durable:
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
 
 
 def write(path: Path, data: bytes, *, durable: bool = True) -> None:
@@ -47,6 +47,15 @@ def write(path: Path, data: bytes, *, durable: bool = True) -> None:
                 view = view[file.write(view) :]
             if durable:
                 os.fsync(file.fileno())
+
+
+def sync_folder(path: Path) -> None:
+    """Wait until the names in it are on the disk, whatever the files hold."""
+    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def append(path: Path, data: bytes) -> None:
@@ -120,14 +129,6 @@ def writing() -> Iterator[None]:
         if error.errno in _READ_ONLY:
             raise HomeNotWritableError(paths.home(), reason) from error
         raise
-
-
-def _sync_folder(path: Path) -> None:
-    folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _append(file: int, data: bytes, end: int) -> None:

@@ -17,8 +17,8 @@ class Registry:
     """Always a superset: a session is added before it lives and struck after it has ended.
 
     Derived: when it is missing or unreadable it is made again from `survey`, which reads every record once. So only
-    an addition waits for the disk: after a crash of the machine a session may be named that has ended, which who reads
-    it next sees, but none may be missing.
+    an addition waits for the disk, and only for the file's name: after a crash of the machine it may be spoilt, or name
+    a session that has ended, which who reads it next sees; but it must not be the one of before.
     """
 
     def __init__(self, folder: Path, survey: Callable[[], Iterable[str]]) -> None:
@@ -42,12 +42,14 @@ class Registry:
         if session_id not in (self._read() or ()):
             with files.locked(self._lock):
                 self._write(self._restored() | {session_id})
+                with files.writing():
+                    files.sync_folder(self._folder)
 
     def discard(self, session_id: str) -> None:
         known = self._read()
         if known is None or session_id in known:
             with files.locked(self._lock):
-                self._write(self._restored() - {session_id}, durable=False)
+                self._write(self._restored() - {session_id})
 
     def _restored(self) -> set[str]:
         known = self._read()
@@ -65,6 +67,6 @@ class Registry:
         except (OSError, ValueError, LookupError, TypeError):
             return None
 
-    def _write(self, known: set[str], *, durable: bool = True) -> None:
+    def _write(self, known: set[str]) -> None:
         document = {"schema_version": _VERSION, "sessions": sorted(known)}
-        files.replace(self._path, json.dumps(document, indent=2).encode() + b"\n", durable=durable)
+        files.replace(self._path, json.dumps(document, indent=2).encode() + b"\n", durable=False)
