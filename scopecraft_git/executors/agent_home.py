@@ -16,7 +16,7 @@ from typing import Any
 
 from scopecraft_git import paths
 from scopecraft_git.errors import AgentHomeError, AgentHomeStaysError
-from scopecraft_git.executors import beneath, image_facts
+from scopecraft_git.executors import beneath, documents, image_facts
 from scopecraft_git.executors.engine import Engine
 from scopecraft_git.executors.image_facts import ImageFacts
 from scopecraft_git.executors.mounts import HOME
@@ -84,7 +84,7 @@ def bring_login(home: Path, files: Iterable[str], engine: Engine, facts: ImageFa
             beneath.write(home, name, data)
         taken[name] = digest
     if names:
-        mark.write_text(json.dumps({"image": facts.id, "files": taken}))
+        documents.write(mark, {"image": facts.id, "files": taken})
 
 
 def uses_image_login(home: Path) -> bool:

@@ -25,6 +25,7 @@ from scopecraft_git.errors import (
     ImageMissingError,
     ScopecraftError,
 )
+from scopecraft_git.executors import documents
 from scopecraft_git.executors.heartbeat import Heartbeat
 
 PINNED = "engine.json"
@@ -215,8 +216,7 @@ def remember(folder: Path, engine: Engine, container: str | None = None) -> None
     """
     pinned = {**engine.variables, "DOCKER_CONTEXT": engine.context} if engine.context else engine.variables
     kept = {**pinned, "container": container} if container else pinned
-    (folder / "engine.json.new").write_text(json.dumps(kept))
-    (folder / "engine.json.new").rename(folder / PINNED)
+    documents.write(folder / PINNED, kept)
 
 
 def started(folder: Path) -> str | None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from scopecraft_git.errors import GitFailedError, ScopecraftError
-from scopecraft_git.executors import agent_refs, quarantine
+from scopecraft_git.executors import agent_refs, documents, quarantine
 from scopecraft_git.protocols import ExecRequest, Imported
 from scopecraft_git.repository import Repository, run_git
 
@@ -234,10 +234,7 @@ class Homecoming:
 
     def _remember(self, **changes: object) -> None:
         self.mark = self.mark._replace(**changes)  # type: ignore[arg-type]
-        path = self.request.directory / MARK
-        temporary = path.with_suffix(".new")
-        temporary.write_text(json.dumps(self.mark._asdict()))
-        temporary.replace(path)
+        documents.write(self.request.directory / MARK, self.mark._asdict())
 
 
 def has_copy(folder: Path) -> bool:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from scopecraft_git import paths
 from scopecraft_git.errors import ImageMissingError
+from scopecraft_git.executors import documents
 from scopecraft_git.executors.engine import Engine, NotNowError, NotThereError
 
 FILE_LIMIT = 4 << 20
@@ -107,6 +108,4 @@ def _load() -> dict[str, dict[str, str]]:
 
 
 def _save(known: dict[str, dict[str, str]]) -> None:
-    temporary = paths.home() / "images.json.new"
-    temporary.write_text(json.dumps(known))
-    temporary.replace(paths.home() / "images.json")
+    documents.write(paths.home() / "images.json", known)

@@ -6,11 +6,10 @@ import base64
 import json
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 from scopecraft_git.errors import CredentialsUnreadableError
-from scopecraft_git.executors import launch
+from scopecraft_git.executors import documents, launch
 from scopecraft_git.protocols import ExecRequest
 
 SCRIPT = Path(__file__).with_name("launch.py")
@@ -23,7 +22,7 @@ def remember_environment(folder: Path) -> None:
     Called by the command the user typed: the supervisor was started from another shell, maybe days ago. It is on the
     disk before the record is: a session that outlives a crash of the machine starts as its user meant it.
     """
-    _write_private(folder / ENVIRONMENT, {k: v for k, v in os.environ.items() if not k.startswith("GIT_")})
+    documents.write(folder / ENVIRONMENT, _own_environment(), durable=True)
 
 
 def forget_environment(folder: Path) -> None:
@@ -47,7 +46,7 @@ def prepare(request: ExecRequest) -> list[str]:
         "input": base64.b64encode(request.input).decode(),
         "input_ends": request.input_ends,
     }
-    _write_private(request.directory / "launch.json", asked)
+    documents.write(request.directory / "launch.json", asked, durable=True)
     return [sys.executable, "-I", "-S", str(SCRIPT), str(request.directory)]
 
 
@@ -55,8 +54,13 @@ def _user_environment(folder: Path) -> dict[str, str]:
     try:
         remembered: dict[str, str] = json.loads((folder / ENVIRONMENT).read_bytes())
     except FileNotFoundError:
-        return {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
+        return _own_environment()
     return remembered
+
+
+def _own_environment() -> dict[str, str]:
+    """Without what a git hook was told of git."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
 
 
 def _check_readable(variable: str, path: Path) -> None:
@@ -64,13 +68,3 @@ def _check_readable(variable: str, path: Path) -> None:
         path.expanduser().open("rb").close()
     except OSError as error:
         raise CredentialsUnreadableError(variable, path, error.strerror or str(error)) from error
-
-
-def _write_private(path: Path, document: Mapping[str, object]) -> None:
-    temporary = path.with_name(path.name + ".new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump(document, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

@@ -15,7 +15,7 @@ from typing import Any
 from scopecraft_git import stream
 from scopecraft_git.config import Settings
 from scopecraft_git.errors import AgentMissingError, StartFailedError, TmuxMissingError, WindowGoneError
-from scopecraft_git.executors import launch, launching, processes
+from scopecraft_git.executors import documents, launch, launching, processes
 from scopecraft_git.executors.launched import LaunchedExecution, pauses
 from scopecraft_git.executors.tmux_server import (
     SESSION_MARK,
@@ -100,7 +100,7 @@ class TmuxExecution(LaunchedExecution):
         """Open the window and have the agent start in it."""
         (self.folder / "stream.log").touch(0o600)
         (self.folder / "stderr.log").unlink(missing_ok=True)  # the last words of a launcher that never got there
-        (self.folder / "tmux.json").write_text(json.dumps(self._transcripts()))
+        documents.write(self.folder / "tmux.json", self._transcripts())
         command = launching.prepare(self.request)
         try:
             self._sweep()

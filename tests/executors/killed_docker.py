@@ -116,7 +116,7 @@ def died(act: Callable[[], object]) -> bool:
 
 def imports(request: ExecRequest) -> int:
     """Each commit is told of once, in order, and the worktree's index follows."""
-    effects = ("update-ref", "_remember(", "_report(", "temporary", "read-tree", "return", "_take_objects(")
+    effects = ("update-ref", "_remember(", "_report(", "documents.write", "read-tree", "return", "_take_objects(")
     spared = without_effect(homecoming, effects)
     branch = f"refs/heads/{request.branch}"
     expected = [Imported(branch, commit(request, "First"))]
