@@ -5,13 +5,13 @@ A short form here; `make soak` kills for longer.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import random
 import signal
 import subprocess
 import sys
+import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from itertools import accumulate
@@ -35,6 +35,8 @@ FLYING = 2
 PAUSE = 0.3
 """Seconds, at most, between one kill and the next: a supervisor that never lives to the next one shows little."""
 LINES = 20
+TARGETS = {"supervisor": 3, "keeper": 2, "command": 1}
+"""With how often each is aimed at."""
 
 
 def script(seconds: float) -> str:
@@ -64,20 +66,18 @@ class Storm:
                 self.strike()
 
     def land(self, seconds: float) -> None:
-        """Have what was started come to its end; a command that brought no session is given again."""
-        some = next(iter(self.flying), None) or subprocess.Popen(["sleep", str(seconds)])
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            some.wait(seconds)
+        """Let things go on for a while. A command that came to its end and brought no session is given again."""
+        threading.Event().wait(seconds)
         for process in [each for each in self.flying if each.poll() is not None]:
             task = self.flying.pop(process)
             if task not in {session.task for session in LocalStorage().sessions()}:
                 self.pending.append(task)
 
     def strike(self) -> None:
-        targets = dict(self.targets())
-        name = self.chance.choice(sorted(targets)) if targets else ""
-        if name:
-            os.kill(targets[name], signal.SIGKILL)
+        """At one that may not be there just now: who has lately been struck is given time to come back."""
+        (name,) = self.chance.choices(list(TARGETS), list(TARGETS.values()))
+        if process := dict(self.targets()).get(name):
+            os.kill(process, signal.SIGKILL)
             self.struck[name] += 1
             self.left -= 1
 
