@@ -6,7 +6,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/pytest -n 2 --dist loadfile
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test check lint bench docs lock clean
+.PHONY: help demo test check lint soak bench docs lock clean
 
 help: ## List what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,6 +34,10 @@ lint: .venv/installed ## Check style, types, layers and generated documentation
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python docs/generate.py --check
+
+soak: .venv/installed ## Kill, crowd and fill for longer than every change can wait for
+	SOAK_KILLS=200 SOAK_SESSIONS=30 SOAK_COMMANDS=200 SOAK_LINES=200000 \
+	  $(BIN)/pytest tests/test_kills.py tests/test_full_queue.py tests/test_big_sessions.py $(ARGS)
 
 bench: .venv/installed ## Measure speed, as ratios within this run
 	$(BIN)/python -m benchmarks
