@@ -13,8 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from signal import SIGKILL
-from types import FrameType
-from typing import Any
+from types import CodeType
 
 from libtmux import common
 
@@ -22,13 +21,12 @@ from scopecraft_git import paths, plugins
 from scopecraft_git.executors import launch, launching
 from scopecraft_git.protocols import ExecRequest, Execution
 from tests.executors.contract import DEADLINE, until
+from tests.fuses import Line, LineFuse, dies
 
 WATCHED = {
     "local": ("scopecraft_git.executors.local", "subprocess"),
     "tmux": ("scopecraft_git.executors.tmux", "scopecraft_git.executors.tmux_server", common.__name__),
 }
-
-Line = tuple[str, int]
 
 
 def main(name: str, record: str) -> None:
@@ -62,27 +60,27 @@ def fresh(template: ExecRequest, number: int) -> ExecRequest:
 def kill(act: Callable[[], object], files: set[str], spared: set[Line]) -> Line | None:
     """The first line that was not spared, before which a child died; None when it got to the end."""
     told, tell = os.pipe()
-    child = os.fork()
-    if not child:
-
-        def trace(frame: FrameType, event: str, _arg: Any) -> Any:
-            file = frame.f_code.co_filename
-            if file not in files or (file == subprocess.__file__ and frame.f_code.co_name != "_execute_child"):
-                return None
-            if event == "line" and (file, frame.f_lineno) not in spared:
-                os.write(tell, f"{frame.f_lineno} {file}".encode())
-                os.kill(os.getpid(), SIGKILL)
-            return trace
-
-        sys.settrace(trace)
-        act()
-        os._exit(0)
+    died = dies(act, _TellingFuse(files, spared, tell))
     os.close(tell)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     with os.fdopen(told) as pipe:
         number, _, file = pipe.read().partition(" ")
-    assert code == (-SIGKILL if file else 0), code
+    assert died == bool(file)
     return (file, int(number)) if file else None
+
+
+class _TellingFuse(LineFuse):
+    """Says where it ended the process, and does so as a kill from outside would."""
+
+    def __init__(self, files: set[str], spared: set[Line], tell: int) -> None:
+        super().__init__(files, 0, spared=spared)
+        self._tell = tell
+
+    def watches(self, code: CodeType) -> bool:
+        return super().watches(code) and (code.co_filename != subprocess.__file__ or code.co_name == "_execute_child")
+
+    def blow(self, line: Line) -> None:
+        os.write(self._tell, f"{line[1]} {line[0]}".encode())
+        os.kill(os.getpid(), SIGKILL)
 
 
 def check(request: ExecRequest, execution: Execution, killed: Line | None) -> None:

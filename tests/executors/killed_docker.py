@@ -10,7 +10,7 @@ import linecache
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,11 @@ from scopecraft_git.executors.docker import DockerExecutor
 from scopecraft_git.executors.homecoming import Homecoming
 from scopecraft_git.protocols import ExecRequest, Imported
 from tests.executors.contract import DEADLINE
-from tests.executors.killed import Line, kill
+from tests.executors.killed import kill
+from tests.fuses import KILLED, Line, dies
 
 REQUESTS = ("/start", "/containers/create?", "DELETE")
 """In the midst of which a process dies as well: the engine goes on with them."""
-KILLED = 9
 
 
 def main(what: str, record: str) -> None:
@@ -47,7 +47,7 @@ def starts(template: ExecRequest) -> int:
     for sent in REQUESTS:
         request = fresh(template, number)
         create(request)
-        assert died(partial(start, request, sent))
+        assert dies(partial(start, request, sent))
         carry_on(request)
         number += 1
     assert list(DockerExecutor().remains()) == []
@@ -104,14 +104,6 @@ def die_in(wanted: str) -> None:
         return answer(self)
 
     connection.putrequest, connection.getresponse = putrequest, getresponse
-
-
-def died(act: Callable[[], object]) -> bool:
-    child = os.fork()
-    if not child:
-        act()
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == KILLED
 
 
 def imports(request: ExecRequest) -> int:

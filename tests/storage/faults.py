@@ -9,7 +9,8 @@ import os
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-KILLED = 9
+from tests.fuses import KILLED
+
 CHANGING = {
     os: ("open", "pwrite", "ftruncate", "fsync", "rename", "replace", "unlink", "mkdir", "rmdir"),
     fcntl: ("flock",),

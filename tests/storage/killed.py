@@ -13,16 +13,16 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from scopecraft_git import paths, sessions
 from scopecraft_git.errors import HomeFullError, HomeNotWritableError
 from scopecraft_git.models import SessionStatus
 from scopecraft_git.storage import files, local, registry
 from scopecraft_git.storage.local import LocalStorage
+from tests.fuses import KILLED, Fuse, LineFuse
 from tests.samples import exec_request, logged, session
-from tests.storage.faults import KILLED, Countdown
+from tests.storage.faults import Countdown
 
 DONE, FULL, NOT_WRITABLE, OTHER = 0, 3, 4, 5
 WATCHED = frozenset({files.__file__, local.__file__, registry.__file__})
@@ -59,7 +59,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="scopecraft-killed-", dir=memory if memory.is_dir() else None) as folder:
         for act in ACTS:
             bench = Bench(Path(folder), act)
-            counts[0] += bench.kill(Fuse) if act.by_line else 0
+            counts[0] += bench.kill(fuse) if act.by_line else 0
             counts[1] += (calls := bench.kill(Countdown))
             counts[2] += sum(bench.fail(calls, fault) for fault in FAULTS)
     print(*counts)
@@ -148,24 +148,8 @@ ACTS = (
 # How it is disturbed
 
 
-class Fuse:
-    """Ends this process before it executes the line of the backend numbered `at`, in the order they are come to."""
-
-    def __init__(self, at: int) -> None:
-        self._last = at
-        self._seen: set[tuple[str, int]] = set()
-
-    def begin(self) -> None:
-        sys.settrace(self._trace)
-
-    def _trace(self, frame: FrameType, event: str, _arg: Any) -> Any:
-        if frame.f_code.co_filename not in WATCHED:
-            return None
-        if event == "line":
-            self._seen.add((frame.f_code.co_filename, frame.f_lineno))
-            if len(self._seen) > self._last:
-                os._exit(KILLED)
-        return self._trace
+def fuse(at: int) -> LineFuse:
+    return LineFuse(WATCHED, at, once=True)
 
 
 class Bench:
@@ -178,7 +162,7 @@ class Bench:
         self._between = self._state(act.between) if act.between else None
         assert self._old != self._new, act
 
-    def kill(self, disturbance: Callable[[int], Fuse | Countdown]) -> int:
+    def kill(self, disturbance: Callable[[int], Fuse]) -> int:
         """Before every step in turn; how many there were."""
         at = 0
         while self._done_by_child(disturbance(at)) == KILLED:
@@ -207,7 +191,7 @@ class Bench:
         unrecorded = [each for each in folders if not (each / "metadata.json").exists()]
         return [*paths.home().rglob(".*.new"), *(unrecorded if self._act.do is make else ())]
 
-    def _done_by_child(self, disturbance: Fuse | Countdown) -> int:
+    def _done_by_child(self, disturbance: Fuse) -> int:
         self._prepare(self._act.before)
         child = os.fork()
         if not child:
@@ -236,7 +220,7 @@ class Bench:
             act()
 
 
-def _do(act: Callable[[], object], disturbance: Fuse | Countdown) -> int:
+def _do(act: Callable[[], object], disturbance: Fuse) -> int:
     disturbance.begin()
     try:
         act()
