@@ -13,8 +13,8 @@ from typing import NamedTuple
 from scopecraft_git import plugins, sessions, supervisor
 from scopecraft_git.errors import ScopecraftError, SessionNotFoundError, UnreadableSessionError
 from scopecraft_git.models import Session, SessionStatus
-from scopecraft_git.protocols import Execution, Storage
-from scopecraft_git.supervisor.farewell import GRACES
+from scopecraft_git.protocols import Storage
+from scopecraft_git.supervisor import ending
 
 SETTLES_WITHIN = 60.0
 LOOKS_AGAIN = 0.05
@@ -107,24 +107,15 @@ def _cleared(session: Session) -> Recovered:
         execution = plugins.executor(session.executor).find(sessions.request(session))
         if execution is None:
             return _told(session, "nothing of it is left")
-        ran = _end(execution)
+        ran = execution.poll() is None
+        if ran and not ending.end(execution):
+            return _told(session, "left as it is: it still runs, and does not end")
         arrived = execution.import_commits()
         execution.release()
     except ScopecraftError as error:
         return _told(session, f"left as it is: {error.message}")
     found = "it still ran, and was ended" if ran else "what was left of it is cleared away"
-    return _told(session, found + (f"; {len(arrived)} commits are home" if arrived else ""), mended=True)
-
-
-def _end(execution: Execution) -> bool:
-    """Whether it had to be ended."""
-    if execution.poll() is not None:
-        return False
-    for signal, grace in GRACES:
-        execution.terminate(signal)
-        if execution.wait(grace):
-            break
-    return True
+    return _told(session, found + ("; what it committed is home" if arrived else ""), mended=True)
 
 
 def _told(session: Session, result: str, *, mended: bool = False) -> Recovered:

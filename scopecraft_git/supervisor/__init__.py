@@ -5,7 +5,7 @@ any instant, the agents live on, and the next one carries on from what is stored
 a small process that it brings back in turn.
 """
 
-from scopecraft_git.supervisor.ending import stop
+from scopecraft_git.supervisor.dismissal import stop
 from scopecraft_git.supervisor.presence import Status, process_id, status
 from scopecraft_git.supervisor.waking import attended, ensure, wake
 

@@ -1,87 +1,96 @@
-"""Has a supervisor leave, and its keeper with it. The agents go on: nothing of a session is in these processes."""
+"""How sessions end: what is said of them, and how an agent is made to leave."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
-import time
+import threading
 from pathlib import Path
+from signal import Signals
 
-from scopecraft_git.errors import SupervisorStaysError
-from scopecraft_git.supervisor import presence
+from scopecraft_git.console import safe_text
+from scopecraft_git.events import Finished, Notice
+from scopecraft_git.models import Outcome, SessionStatus
+from scopecraft_git.monitor import STOPPING, Monitor
+from scopecraft_git.protocols import Action, Execution, Exit
+from scopecraft_git.supervisor.log import complain
 
-PATIENCE = 3.0
-"""Seconds to leave in order, before it is killed: it has nothing to lose."""
-GIVES_UP = 15.0
-LOOKS_AGAIN = 0.01
-
-
-def stop(home: Path | None = None) -> bool:
-    """Until there is neither of them. Whether there was one. Raises `SupervisorStaysError`."""
-    pressure = Pressure(home)
-    while pressure.is_needed():
-        pressure.apply()
-        if pressure.age > GIVES_UP:
-            raise SupervisorStaysError(pressure.last or 0)
-        time.sleep(LOOKS_AGAIN)
-    return pressure.applied
+GRACES = ((Signals.SIGINT, 10.0), (Signals.SIGTERM, 5.0), (Signals.SIGKILL, 10.0))
+"""How a session is stopped, with the seconds each signal is given. An interrupted agent still says how it went."""
+TRIES_AGAIN = 5.0
+"""Seconds after which an agent that could not be signalled is tried again."""
+STDERR_TAIL = 4096
 
 
-class Pressure:
-    """On supervisor and keeper to leave: a request, and after `PATIENCE` force."""
-
-    def __init__(self, home: Path | None = None) -> None:
-        self.applied = False
-        self.last: int | None = None
-        """The last process that was asked."""
-        self._home = home
-        self._begun = time.monotonic()
-        self._asked: set[int] = set()
-
-    @property
-    def age(self) -> float:
-        return time.monotonic() - self._begun
-
-    def is_needed(self) -> bool:
-        return any((presence.supervising(self._home), presence.keeping(self._home)))
-
-    def apply(self) -> None:
-        """Called again and again: who is there changes meanwhile."""
-        self.applied = True
-        supervisor, keeper = presence.supervising(self._home), presence.keeping(self._home)
-        if supervisor and self.age > PATIENCE:
-            for holder in (keeper, supervisor):  # else it would be brought back
-                self._signal(holder, signal.SIGKILL)
-        elif supervisor:
-            self._ask(supervisor)
-        elif keeper:
-            self._ask(keeper)  # it may be about to start one; a supervisor that left in order takes it along
-
-    def _ask(self, holder: presence.Holder) -> None:
-        if holder.pid and holder.pid not in self._asked:
-            self._asked.add(holder.pid)
-            self._signal(holder, signal.SIGTERM)
-
-    def _signal(self, holder: presence.Holder | None, number: signal.Signals) -> None:
-        if holder and signalled(holder, number):
-            self.last = holder.pid
+def outcome(monitor: Monitor, ended: Exit, folder: Path) -> Outcome:
+    """What became of a session whose process is gone: why we ended it, what the agent said, its exit code, in order."""
+    status, reason = _judged(monitor, ended)
+    code = None if ended.lost else ended.code
+    return Outcome(status=status, reason=safe_text(reason), exit_code=code, stderr=last_words(folder))
 
 
-def signalled(holder: presence.Holder, number: signal.Signals) -> bool:
-    """Whether the holder of a lock could be told."""
-    if not (holder.pid and _is_one_of_us(holder.pid)):
-        return False
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.kill(holder.pid, number)
-    return True
+def noticed_before(notice: Notice, folder: Path) -> Outcome:
+    """What an `ended` that is stored already says, though the record does not."""
+    status, code = SessionStatus(notice.data["status"]), notice.data.get("exit_code")
+    return Outcome(status=status, reason=notice.text, exit_code=code, stderr=last_words(folder))
 
 
-def _is_one_of_us(pid: int) -> bool:
-    """The number in a lock file may be its last holder's for an instant, and by now anyone's."""
-    import psutil
+def never_started(status: SessionStatus, reason: str, folder: Path) -> Outcome:
+    return Outcome(status=status, reason=safe_text(reason), stderr=last_words(folder))
 
+
+def last_words(folder: Path) -> str:
+    """The end of what the agent wrote to its stderr."""
     try:
-        return any("scopecraft_git.supervisor" in argument for argument in psutil.Process(pid).cmdline())
-    except psutil.Error:
-        return False
+        with (folder / "stderr.log").open("rb") as file:
+            file.seek(max(0, file.seek(0, 2) - STDERR_TAIL))
+            written = file.read()
+    except FileNotFoundError:
+        return ""
+    return "\n".join(safe_text(written.decode(errors="replace")).splitlines()[-20:])
+
+
+def end(execution: Execution) -> bool:
+    """Signal an agent, one that is paused as well, for as long as `GRACES` say. Whether it is gone."""
+    for signal, grace in GRACES:
+        execution.resume()
+        execution.terminate(signal)
+        if execution.wait(grace):
+            return True
+    return False
+
+
+def make_leave(execution: Execution, over: threading.Event) -> None:
+    """`end` an agent, again and again until it is gone or nobody follows it any more."""
+    while not over.is_set():
+        try:
+            if end(execution):
+                return
+        except Exception as error:  # an executor of a plugin's may raise anything
+            complain("stopping a session", error)
+        over.wait(TRIES_AGAIN)
+
+
+def _judged(monitor: Monitor, ended: Exit) -> tuple[SessionStatus, str]:
+    finished, ending = monitor.finished, monitor.noticed.ending
+    if ending and ending.code != "lingering":
+        return _ended_by_us(ending)
+    done = finished is not None and monitor.done
+    if ended.lost and not done:
+        return SessionStatus.LOST, f"Nobody saw it end: {ended.reason}"
+    unseen = f"; nobody saw it end: {ended.reason}" if ended.lost else ""
+    if finished and finished.is_error:
+        return SessionStatus.FAILED, _error(finished) + unseen
+    if ended.code == 0 or (done and (ending or ended.lost)):
+        return SessionStatus.COMPLETED, "The agent is done" + unseen
+    return SessionStatus.FAILED, f"The agent exited with {ended.code}" + (f": {ended.reason}" if ended.reason else "")
+
+
+def _ended_by_us(ending: Notice) -> tuple[SessionStatus, str]:
+    if ending.code == STOPPING:
+        return SessionStatus.CANCELLED, "Stopped on request"
+    if ending.code == Action.STOP:
+        return SessionStatus.CANCELLED, f"Stopped: {ending.text}"
+    return SessionStatus.FAILED, ending.text
+
+
+def _error(finished: Finished) -> str:
+    return f"The agent reports an error: {finished.text or finished.subtype}"

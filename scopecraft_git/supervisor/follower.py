@@ -21,7 +21,7 @@ from scopecraft_git.monitor import ANSWERED, Digest, Monitor
 from scopecraft_git.protocols import Action, Execution, Executor, Exit, Imported, Storage
 from scopecraft_git.repository import Repository
 from scopecraft_git.sessions import Asked
-from scopecraft_git.supervisor import clearing, farewell
+from scopecraft_git.supervisor import clearing, ending
 from scopecraft_git.supervisor.log import complain
 from scopecraft_git.supervisor.requests import STOP, Requests
 from scopecraft_git.supervisor.standing import Standing
@@ -106,7 +106,7 @@ class Follower:
         ended = execution.wait() or Exit(-1, "its output ended and nothing tells why", lost=True)
         home = self._bring_home(execution, ended=True)
         clearing.begin(self.id)
-        self._end(farewell.outcome(self._monitor, ended, self._request.directory))
+        self._end(ending.outcome(self._monitor, ended, self._request.directory))
         if home:
             self._let_go(execution)
 
@@ -114,9 +114,9 @@ class Follower:
         """How the session ended, when that is noted and its record does not know it yet."""
         latest, folder = self._monitor.noticed.latest, self._request.directory
         if "ended" in latest:
-            return farewell.noticed_before(latest["ended"], folder)
+            return ending.noticed_before(latest["ended"], folder)
         if "start_failed" in latest:
-            return farewell.never_started(SessionStatus.FAILED, latest["start_failed"].text, folder)
+            return ending.never_started(SessionStatus.FAILED, latest["start_failed"].text, folder)
         return None
 
     def _begin(self, executor: Executor) -> Execution | Outcome:
@@ -125,9 +125,9 @@ class Follower:
         if execution is None:
             if self._standing.has_started:
                 lost = Exit(-1, "nothing of it is left where it ran", lost=True)
-                return farewell.outcome(self._monitor, lost, self._request.directory)
+                return ending.outcome(self._monitor, lost, self._request.directory)
             if any(asked.kind == STOP for asked in sessions.asked(self.id)):
-                return farewell.never_started(SessionStatus.CANCELLED, "Stopped on request", self._request.directory)
+                return ending.never_started(SessionStatus.CANCELLED, "Stopped on request", self._request.directory)
             self._standing.become(SessionStatus.STARTING)
             repository = Repository(self._request.repository)
             tree = worktrees.at(repository, self._request.worktree)
@@ -201,14 +201,14 @@ class Follower:
             return
         self.failed = True
         message = error.message if isinstance(error, ScopecraftError) else repr(error)
-        known_to_start = self._taken_up and not _is_for_want_of_space(error)
+        may_start_later = not self._taken_up or _is_for_want_of_space(error)
         with contextlib.suppress(ScopecraftError, OSError):  # met again by the next follower
-            if self._standing.has_started or not known_to_start:
+            if self._standing.has_started or may_start_later:
                 notice = self._taken_up and self._standing.has_started and "ended" not in self._monitor.noticed
                 self._standing.tell_trouble(message, notice=notice)
                 return
             self._monitor.notice_once("start_failed", message, hint=getattr(error, "hint", ""))
-            self._end(farewell.never_started(SessionStatus.FAILED, message, self._request.directory))
+            self._end(ending.never_started(SessionStatus.FAILED, message, self._request.directory))
             self.failed = False
 
     # Output, and what it means

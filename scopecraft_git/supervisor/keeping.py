@@ -14,7 +14,7 @@ from pathlib import Path
 
 from scopecraft_git import __version__, paths
 from scopecraft_git.supervisor import keeper, presence
-from scopecraft_git.supervisor.ending import signalled
+from scopecraft_git.supervisor.dismissal import signalled
 from scopecraft_git.supervisor.log import complain
 from scopecraft_git.supervisor.waking import COMMAND
 

@@ -12,7 +12,7 @@ from scopecraft_git.console import safe_text
 from scopecraft_git.models import Outcome, Session, SessionStatus
 from scopecraft_git.monitor import Monitor, Noticed
 from scopecraft_git.protocols import Execution, Storage
-from scopecraft_git.supervisor import farewell
+from scopecraft_git.supervisor import ending
 from scopecraft_git.supervisor.clock import Clock
 
 
@@ -111,7 +111,7 @@ class Standing:
             if self.execution is None or self._leaving:
                 return
             self._leaving = True
-            thread = threading.Thread(target=farewell.make_leave, args=(self.execution, self.over), daemon=True)
+            thread = threading.Thread(target=ending.make_leave, args=(self.execution, self.over), daemon=True)
             thread.start()
 
     def tell_trouble(self, message: str, *, notice: bool) -> None:

@@ -14,8 +14,8 @@ from scopecraft_git import __version__, paths
 from scopecraft_git.errors import ScopecraftError
 from scopecraft_git.storage import files
 from scopecraft_git.supervisor import keeper, presence
+from scopecraft_git.supervisor.dismissal import Pressure
 from scopecraft_git.supervisor.doorbell import WORK, ring
-from scopecraft_git.supervisor.ending import Pressure
 
 SETTLES_WITHIN = 20.0
 LOOKS_AGAIN = 0.01

@@ -13,7 +13,7 @@ from scopecraft_git.console import safe_line
 from scopecraft_git.models import Mode, SessionStatus
 from scopecraft_git.monitor import Monitor
 from scopecraft_git.protocols import Action
-from scopecraft_git.supervisor import farewell
+from scopecraft_git.supervisor import ending
 from scopecraft_git.supervisor.clock import Alarm, Clock
 from scopecraft_git.supervisor.log import complain
 from scopecraft_git.supervisor.standing import Standing
@@ -83,7 +83,7 @@ class Watch:
                 self._tell()
         except Exception as error:  # an executor of a plugin's may raise anything
             complain(self._standing.session.id, error)
-            self._alarm.set(farewell.TRIES_AGAIN)
+            self._alarm.set(ending.TRIES_AGAIN)
         else:
             self.set()
 

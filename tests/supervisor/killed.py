@@ -10,24 +10,21 @@ import importlib
 import json
 import os
 import sys
-import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from scopecraft_git import monitor, plugins, sessions
 from scopecraft_git.events import LoggedEvent
 from scopecraft_git.models import Session
 from scopecraft_git.storage.local import LocalStorage
-from scopecraft_git.supervisor import clock, farewell, follower, requests, standing, watchdogs
+from scopecraft_git.supervisor import clock, ending, follower, requests, standing, watchdogs
 from scopecraft_git.supervisor.follower import Follower
 from tests import samples
+from tests.fuses import KILLED, LineFuse
 
-KILLED = 9
 WATCHED = frozenset(
-    str(module.__file__) for module in (monitor, follower, standing, clock, farewell, requests, watchdogs)
+    str(module.__file__) for module in (monitor, follower, standing, clock, ending, requests, watchdogs)
 )
 DEADLINE = 60.0
 ASKS_LEAVE = """
@@ -88,7 +85,7 @@ def follow(storage: LocalStorage, session: Session, line: int | None) -> bool:
     child = os.fork()
     if not child:
         if line is not None:
-            threading.settrace(_Fuse(line).trace)
+            LineFuse(WATCHED, line).begin_in_threads()
         follow_to_the_end(storage, session)
         os._exit(0)
     deadline = time.monotonic() + DEADLINE
@@ -140,20 +137,6 @@ def how(storage: LocalStorage, session: Session) -> dict[str, Any]:
     """What the record says in the end, but for names and times."""
     own = {"id", "path", "created_at", "started_at", "ended_at", "last_activity"}
     return storage.load(session.id).model_dump(mode="json", exclude=own)
-
-
-class _Fuse:
-    def __init__(self, line: int) -> None:
-        self._left = line
-
-    def trace(self, frame: FrameType, event: str, _arg: Any) -> Callable[..., Any] | None:
-        if frame.f_code.co_filename not in WATCHED:
-            return None
-        if event == "line":
-            self._left -= 1
-            if self._left < 0:
-                os._exit(KILLED)
-        return self.trace
 
 
 if __name__ == "__main__":
