@@ -73,6 +73,8 @@ class WrongBranchError(RefusedError):
 
 
 class MissingWorktreeError(RefusedError):
+    """The hint is git's own command: ours takes the branch and the agents' home along, which `continue` needs."""
+
     def __init__(self, path: Path) -> None:
         super().__init__(
             f"The folder of the worktree {path} is gone, and git still counts on it",
@@ -81,10 +83,13 @@ class MissingWorktreeError(RefusedError):
 
 
 class HalfMadeWorktreeError(RefusedError):
-    def __init__(self, path: Path) -> None:
+    """One of `ours` that could not be taken back, since somebody has been there."""
+
+    def __init__(self, path: Path, *, ours: bool) -> None:
+        command = f"git scopecraft worktree remove --force '{path}'" if ours else f"git worktree remove -f -f '{path}'"
         super().__init__(
             f"The worktree {path} was never finished: the command that made it was killed",
-            f"Start over without it: git worktree remove -f -f '{path}'",
+            f"Start over without it{', and without what was written there since' if ours else ''}: {command}",
         )
 
 

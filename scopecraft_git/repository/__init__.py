@@ -88,7 +88,7 @@ class Repository:
         """Let `discover` find this repository from the worktree's path alone. Idempotent."""
         record = paths.worktree_record(worktree)
         record.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        part = record.with_name(f"{record.name}.{os.getpid()}")
+        part = record.with_name(f"{record.name}.new")
         part.write_text(json.dumps({"path": str(worktree), "repository": str(self.common_dir)}))
         part.replace(record)
 
@@ -105,7 +105,14 @@ class Repository:
         self, *arguments: str, stdin: bytes | None = None, timeout: float = TIMEOUT
     ) -> subprocess.CompletedProcess[bytes]:
         """Like `git`, for callers to whom a failure is an answer."""
-        return run_git(f"--git-dir={self.common_dir}", *arguments, cwd=self.common_dir, stdin=stdin, timeout=timeout)
+        return run_git(
+            f"--git-dir={self.common_dir}",
+            *arguments,
+            cwd=self.common_dir,
+            stdin=stdin,
+            timeout=timeout,
+            descriptors=self._lock.descriptors,
+        )
 
     def git_in(
         self,
@@ -135,13 +142,35 @@ class Repository:
         return answer(arguments, done)
 
     def add_worktree(self, path: Path, branch: str) -> None:
-        """Check `branch` out at `path`. The one call in which what the user configured may run: filters, lazy fetches.
+        """Check `branch` out at `path`. What the user configured may run: filters, lazy fetches.
 
         `path` is absent or an empty folder. Tracks nothing. May leave a half-made worktree behind when it fails.
         """
-        command = (f"--git-dir={self.common_dir}", "worktree", "add", "--quiet", "--", str(path), branch)
-        done = run_git(*command, cwd=self.common_dir, timeout=CHECKOUT_TIMEOUT, options=HARDENED)
-        answer(("worktree",), done)
+        self._check_out("worktree", "add", "--quiet", "--", str(path), branch)
+
+    def fill(self, folder: Path, index: Path, git_dir: Path, commit: str) -> None:
+        """Put the files of `commit` into an empty folder, as `add_worktree` would into the worktree of `git_dir`."""
+        located = {"GIT_COMMON_DIR": self.common_dir, "GIT_WORK_TREE": folder, "GIT_INDEX_FILE": index}
+        environment = {name: str(path) for name, path in located.items()}
+        self._check_out("read-tree", "-m", "-u", commit, git_dir=git_dir, cwd=folder, environment=environment)
+
+    def _check_out(
+        self,
+        *arguments: str,
+        git_dir: Path | None = None,
+        cwd: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        done = run_git(
+            f"--git-dir={git_dir or self.common_dir}",
+            *arguments,
+            cwd=cwd or self.common_dir,
+            environment=environment,
+            timeout=CHECKOUT_TIMEOUT,
+            options=HARDENED,
+            descriptors=self._lock.descriptors,
+        )
+        answer(arguments, done)
 
     def linked(self) -> dict[Path, Path]:
         """The private directory (`.git/worktrees/<name>`) of each linked worktree, by the worktree's path."""

@@ -21,6 +21,13 @@ class Lock:
         self._path = path
         self._thread = threading.RLock()
         self._depth = 0
+        self._descriptor: int | None = None
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """For a process that is started while it is held, which holds it on where this one is killed."""
+        descriptor = self._descriptor
+        return () if descriptor is None else (descriptor,)
 
     @contextlib.contextmanager
     def held(self, timeout: float = TIMEOUT) -> Iterator[None]:
@@ -53,4 +60,9 @@ class Lock:
                     if time.monotonic() > deadline:
                         raise LockTimeoutError(self._path, timeout) from None
                     time.sleep(0.005)
-            yield
+            self._descriptor = file.fileno()
+            try:
+                yield
+            finally:
+                self._descriptor = None
+                fcntl.flock(file, fcntl.LOCK_UN)  # for all who have it: what git left running holds nobody up

@@ -45,6 +45,7 @@ def run_git(
     stdin: bytes | BinaryIO | None = None,
     timeout: float = TIMEOUT,
     options: Sequence[str] = HARDENED + OFFLINE,
+    descriptors: Sequence[int] = (),
 ) -> subprocess.CompletedProcess[bytes]:
     """Run git hardened; the caller looks at the exit code. Times out as a `GitFailedError`."""
     try:
@@ -57,6 +58,7 @@ def run_git(
             capture_output=True,
             timeout=timeout,
             check=False,
+            pass_fds=descriptors,
         )
     except subprocess.TimeoutExpired:
         raise GitFailedError(arguments[0], f"no answer within {timeout:.0f} s") from None

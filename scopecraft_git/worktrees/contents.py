@@ -11,7 +11,7 @@ from pathlib import Path
 
 from scopecraft_git.models import Worktree
 from scopecraft_git.repository import Repository
-from scopecraft_git.worktrees.inventory import marker
+from scopecraft_git.worktrees.ownership import marker
 
 _GITLINK = "160000"
 _BARE = {"HEAD", "objects", "refs"}

@@ -20,6 +20,7 @@ from scopecraft_git.errors import (
 )
 from scopecraft_git.models import Worktree
 from scopecraft_git.repository import Repository
+from scopecraft_git.worktrees.halves import INITIALIZING
 
 _HALF_DONE = {
     "rebase-merge": "rebase",
@@ -32,8 +33,6 @@ _HALF_DONE = {
 _FORBIDDEN_IN_BRANCH = re.compile(
     r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|^[-/.]|/\.|[/.]$|\.lock(/|$)|^@$|^HEAD$",
 )
-_INITIALIZING = "initializing"
-"""The reason under which git locks a worktree while it makes it."""
 
 
 def guard(repository: Repository, worktree: Worktree, settings: WorktreeSettings | None = None) -> None:
@@ -52,8 +51,8 @@ def refuse_unfit(repository: Repository, worktree: Worktree, protected: Collecti
         raise MainBranchError(worktree.branch, worktree.path, own)
     if worktree.main:
         raise MainWorktreeError(worktree.path, worktree.branch or "a commit")
-    if worktree.locked == _INITIALIZING:
-        raise HalfMadeWorktreeError(worktree.path)
+    if worktree.locked == INITIALIZING:
+        raise HalfMadeWorktreeError(worktree.path, ours=worktree.ours)
     if not worktree.path.is_dir():
         raise MissingWorktreeError(worktree.path)
     git_dir = repository.git_dir(worktree.path)

@@ -15,6 +15,7 @@ from scopecraft_git.errors import CannotIncludeError
 from scopecraft_git.repository import Repository
 
 FILE = ".worktreeinclude"
+_PART = ".scopecraft-copy"
 _FICLONE = 0x40049409
 """Linux's request to share a file's blocks, from linux/fs.h."""
 
@@ -57,11 +58,13 @@ def _make_folders(main: Path, worktree: Path, name: Path) -> bool:
 
 
 def _copy_file(source: Path, target: Path) -> None:
-    """Sharing blocks where the file system can, else byte by byte."""
-    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    """Sharing blocks where the file system can, else byte by byte. All of it or nothing, whenever it is killed."""
+    part = target.with_name(_PART)
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     with source.open("rb") as given, os.fdopen(descriptor, "wb") as made:
         try:
             fcntl.ioctl(made, _FICLONE, given.fileno())
         except OSError:
             shutil.copyfileobj(given, made, 1 << 20)
-    shutil.copystat(source, target)
+    shutil.copystat(source, part)
+    part.rename(target)

@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from scopecraft_git.errors import AmbiguousWorktreeError, GitFailedError, WorktreeNotFoundError
-from scopecraft_git.models import Model, Worktree
+from scopecraft_git.errors import AmbiguousWorktreeError, GitFailedError, ScopecraftError, WorktreeNotFoundError
+from scopecraft_git.models import Worktree
 from scopecraft_git.repository import Repository
+from scopecraft_git.worktrees import unfinished
+from scopecraft_git.worktrees.ownership import marker
 
-MARKER = "scopecraft.json"
 _WORD_AND_CODE = re.compile(r".*[^\W\d_].*-\d{2}[A-Z]+")
 
 
-class Marker(Model):
-    """What we remember of a worktree we made, in git's private directory for it; it dies with the worktree."""
-
-    branch: str
-    base: str
-    base_commit: str
-    branch_made: bool
-    """Whether the branch is ours too, and so dies with the worktree once it is merged."""
-
-
 def listing(repository: Repository) -> list[Worktree]:
-    """Every worktree as git counts them, the main one first."""
+    """Every worktree as git counts them, the main one first. What a killed command left half made is settled before."""
+    with contextlib.suppress(ScopecraftError):  # said to who makes one
+        unfinished.settle(repository, timeout=0)
     command = ("worktree", "list", "--porcelain", "-z")
     try:
         printed = repository.git(*command)
@@ -81,14 +75,6 @@ def longest_names(task: str, prefix: str, known: Collection[str]) -> list[str]:
         if _WORD_AND_CODE.fullmatch(end) and f"{prefix}{end}" in known:
             return [f"{prefix}{end}"]
     return []
-
-
-def marker(git_dir: Path | None) -> Marker | None:
-    """None for a worktree that is not ours, or whose marker cannot be read."""
-    try:
-        return Marker.model_validate_json((git_dir / MARKER).read_bytes()) if git_dir else None
-    except (OSError, ValueError):
-        return None
 
 
 def _fields(block: str) -> Iterator[tuple[str, str]]:

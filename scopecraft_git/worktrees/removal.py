@@ -21,6 +21,7 @@ from scopecraft_git.models import Worktree
 from scopecraft_git.repository import Repository
 from scopecraft_git.worktrees import teardown
 from scopecraft_git.worktrees.contents import losses, tips
+from scopecraft_git.worktrees.halves import INITIALIZING
 from scopecraft_git.worktrees.inventory import at
 from scopecraft_git.worktrees.locks import holders
 from scopecraft_git.worktrees.teardown import Removal, Removed
@@ -114,7 +115,7 @@ def refuse(repository: Repository, worktree: Worktree) -> None:
         raise MainWorktreeStaysError(worktree.path)
     if not worktree.ours:
         raise NotOurWorktreeError(worktree.path)
-    if worktree.locked is not None:
+    if worktree.locked not in (None, INITIALIZING):
         sessions = holders(repository.git_dir(worktree.path))
         if worktree.locked == " ".join(sessions):
             raise WorktreeBusyError(worktree.path, sessions[-1])

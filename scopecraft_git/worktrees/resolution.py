@@ -98,7 +98,7 @@ def resolve(
 def decide(repository: Repository, request: Request) -> Plan:
     """`resolve` for one that holds the lock."""
     main = repository.main_worktree
-    refs, worktrees = repository.refs(), listing(repository)
+    worktrees, refs = listing(repository), repository.refs()
     git_dirs = {**repository.linked(), main: repository.common_dir}
     held: dict[str, Worktree] = {}
     for worktree in worktrees:

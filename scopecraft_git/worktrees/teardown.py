@@ -23,7 +23,8 @@ from scopecraft_git import paths
 from scopecraft_git.errors import CannotRemoveError, GitFailedError, HomeNotWritableError, SetAsideError
 from scopecraft_git.models import Model, Worktree
 from scopecraft_git.repository import Repository
-from scopecraft_git.worktrees.inventory import MARKER, listing
+from scopecraft_git.worktrees.inventory import listing
+from scopecraft_git.worktrees.ownership import MARKER
 
 BACKUPS = "refs/scopecraft/backup"
 
@@ -133,7 +134,7 @@ def _write_down(removal: Removal) -> None:
     """In the worktree's own record, which a worktree that is made anew at this place replaces."""
     record = paths.worktree_record(removal.worktree.path)
     about = {"path": str(removal.worktree.path), "repository": str(removal.repository)}
-    part = record.with_name(f"{record.name}.{os.getpid()}")
+    part = record.with_name(f"{record.name}.new")
     try:
         record.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with part.open("w") as file:

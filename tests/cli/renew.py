@@ -46,6 +46,7 @@ SAMPLES: dict[str, Any] = {
     "operation": "rebase",
     "option": "--model",
     "origin": "git config",
+    "ours": True,
     "outer": Path("/code/app"),
     "own": "feature/auth-05A",
     "path": Path("/code/app.worktrees/auth-05A"),
@@ -92,7 +93,7 @@ def every_error() -> Iterator[ScopecraftError]:
         if isinstance(kind, type) and issubclass(kind, ScopecraftError) and "__init__" in vars(kind):
             parameters = list(inspect.signature(kind).parameters)
             if kind is not ScopecraftError:
-                yield kind(*(SAMPLES[name] for name in parameters))
+                yield kind(**{name: SAMPLES[name] for name in parameters})
 
 
 def rendered(error: ScopecraftError) -> str:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -17,6 +18,8 @@ import pytest
 from scopecraft_git import errors, worktrees
 from scopecraft_git.config import WorktreeSettings
 from scopecraft_git.repository import Repository
+from tests.conftest import Scopecraft
+from tests.executors.contract import until
 from tests.worktrees.conftest import AUTH, Make, Resolve, Traces
 
 
@@ -280,3 +283,159 @@ def test_the_repository_is_found_again_when_git_forgot_the_worktree(
     git(repo, "worktree", "remove", str(path))
     shutil.copytree(repo, path)
     assert Repository.discover(path).common_dir == path / ".git"
+
+
+# Killed
+
+
+@pytest.fixture
+def deadly(repo: Path, git: Any) -> str:
+    """A repository whose checkout ends with the death of all who take part in it, where DEADLY is set."""
+    script = 'cat; if test -n "$DEADLY"; then kill -9 0; fi'
+    git(repo, "config", "filter.deadly.smudge", script)
+    (repo / ".gitattributes").write_text("z/file3 filter=deadly\n")
+    (repo / ".gitignore").write_text(".env\n")
+    (repo / ".worktreeinclude").write_text(".env\n")
+    (repo / ".env").write_text("SECRET=1\n")
+    (repo / "z").mkdir()
+    for number in range(4):
+        (repo / "z" / f"file{number}").write_text(f"{number}\n" * 500)
+    git(repo, "add", ".")
+    git(repo, "commit", "-qm", "Many files")
+    return "DEADLY"
+
+
+def die_in_the_checkout(repo: Path, branch: str = "feature/auth-05A") -> None:
+    """Make the task's worktree as far as the checkout, and be killed in it with git."""
+    program = (
+        "from pathlib import Path\nfrom scopecraft_git import worktrees\n"
+        "from scopecraft_git.config import WorktreeSettings\nfrom scopecraft_git.repository import Repository\n"
+        "mine = Repository.discover(Path.cwd())\n"
+        f"plan = worktrees.resolve(mine, '{AUTH}', 'auth-05A', WorktreeSettings(), branch='{branch}')\n"
+        "worktrees.ensure(mine, plan)\n"
+    )
+    child = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=repo,
+        start_new_session=True,
+        env={**os.environ, "DEADLY": "1"},
+        check=False,
+    )
+    assert child.returncode == -signal.SIGKILL
+    with Repository(repo / ".git").lock():  # once all of them are gone
+        pass
+
+
+def test_killed_before_any_of_its_changes_the_next_command_makes_it_whole(repo: Path, home: Path, deadly: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.worktrees.killed_making", str(repo)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert all(int(kills) > 4 for kills in done.stdout.split())
+
+
+def test_killed_with_git_in_the_middle_of_the_checkout_nothing_is_left(
+    repo: Path, deadly: str, traces: Traces, repository: Repository, make: Make, git: Any
+) -> None:
+    before = traces()
+    die_in_the_checkout(repo)
+    assert (repo.parent / "app.worktrees" / "auth-05A" / "z" / "file2").exists()
+    worktrees.listing(repository)
+    assert traces() == before
+    assert git(make().path, "status", "--porcelain") == ""
+
+
+def test_a_branch_that_was_there_before_a_killed_making_stays(
+    repo: Path, deadly: str, traces: Traces, repository: Repository, git: Any
+) -> None:
+    git(repo, "branch", "feature/mine")
+    before = traces()
+    die_in_the_checkout(repo, "feature/mine")
+    worktrees.listing(repository)
+    assert traces() == before
+
+
+@pytest.mark.parametrize("work", ["new", "z/file1", "z/file3"])
+def test_what_somebody_wrote_into_half_a_worktree_is_not_lost(
+    repo: Path, deadly: str, repository: Repository, resolve: Resolve, work: str, scopecraft: Scopecraft
+) -> None:
+    path = repo.parent / "app.worktrees" / "auth-05A"
+    die_in_the_checkout(repo)
+    (path / work).write_text("work\n")
+    with pytest.raises(errors.HalfMadeWorktreeError) as refusal:
+        resolve()
+    assert (path / work).read_text() == "work\n"
+    assert worktrees.at(repository, path).ours
+    command = shlex.split(refusal.value.hint.rpartition(": ")[2])
+    done = scopecraft(*command[2:])
+    assert done.code == 0, done.stderr
+    assert resolve().creates_worktree
+
+
+def test_half_a_file_is_no_work(repo: Path, deadly: str, traces: Traces, repository: Repository) -> None:
+    before = traces()
+    die_in_the_checkout(repo)
+    (repo.parent / "app.worktrees" / "auth-05A" / "z" / "file1").write_text("1\n1")
+    worktrees.listing(repository)
+    assert traces() == before
+
+
+def test_what_somebody_committed_on_the_branch_is_not_lost(
+    repo: Path, deadly: str, repository: Repository, git: Any
+) -> None:
+    die_in_the_checkout(repo)
+    commit = git(repo, "commit-tree", "-m", "Work", "-p", "main", "main^{tree}")
+    git(repo, "update-ref", "refs/heads/feature/auth-05A", commit)
+    worktrees.listing(repository)
+    assert worktrees.at(repository, repo.parent / "app.worktrees" / "auth-05A").ours
+    assert git(repo, "rev-parse", "feature/auth-05A") == commit
+
+
+@pytest.mark.parametrize("left", [(), ("locked",), ("locked", "gitdir"), ("locked", "gitdir", "HEAD")])
+def test_killed_when_git_had_hardly_begun_nothing_is_left(
+    repo: Path, deadly: str, repository: Repository, traces: Traces, left: tuple[str, ...]
+) -> None:
+    before = traces()
+    die_in_the_checkout(repo)
+    path = repo.parent / "app.worktrees" / "auth-05A"
+    for file in (repo / ".git" / "worktrees" / "auth-05A").iterdir():
+        if file.name not in left:
+            shutil.rmtree(file) if file.is_dir() else file.unlink()
+    for name in path.iterdir():
+        if name.name != ".git":
+            shutil.rmtree(name) if name.is_dir() else name.unlink()
+    if "gitdir" not in left:
+        (path / ".git").unlink()
+    worktrees.listing(repository)
+    assert traces() == before
+
+
+def test_git_that_outlives_its_command_is_waited_for(
+    repo: Path, git: Any, tmp_path: Path, repository: Repository, make: Make
+) -> None:
+    git(repo, "config", "filter.slow.smudge", f"touch '{tmp_path}/reached'; cat; cat '{tmp_path}/go' >&2")
+    (repo / ".gitattributes").write_text("*.md filter=slow\n")
+    git(repo, "add", ".gitattributes")
+    git(repo, "commit", "-qm", "Slow")
+    os.mkfifo(tmp_path / "go")
+    program = (
+        "from pathlib import Path\nfrom scopecraft_git import worktrees\n"
+        "from scopecraft_git.config import WorktreeSettings\nfrom scopecraft_git.repository import Repository\n"
+        "mine = Repository.discover(Path.cwd())\n"
+        f"worktrees.ensure(mine, worktrees.resolve(mine, '{AUTH}', 'auth-05A', WorktreeSettings()))\n"
+    )
+    child = subprocess.Popen([sys.executable, "-c", program], cwd=repo, stderr=subprocess.DEVNULL)
+    until((tmp_path / "reached").exists)
+    child.kill()
+    child.wait(30)
+    with pytest.raises(errors.LockTimeoutError), repository.lock(0):
+        pass
+    (tmp_path / "go").write_text("")
+    made = make()
+    assert made.ours
+    assert worktrees.at(repository, made.path).locked is None
+    assert git(made.path, "status", "--porcelain") == ""
