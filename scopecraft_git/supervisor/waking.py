@@ -69,7 +69,8 @@ def ensure() -> None:
 
 @contextlib.contextmanager
 def attended() -> Iterator[None]:
-    """While the body waits for what a supervisor does, have one there, whatever is killed."""
+    """While the body waits for what a supervisor does, have one there, whatever is killed. At once, however short."""
+    _see_to_one()
     over = threading.Event()
     thread = threading.Thread(target=_attend, args=[over], name="attend", daemon=True)
     thread.start()
@@ -130,7 +131,10 @@ def _await_lock() -> int | None:
 
 
 def _attend(over: threading.Event) -> None:
-    while not over.is_set():
-        with contextlib.suppress(ScopecraftError, OSError):
-            ensure()
-        over.wait(ATTENDED_EVERY)
+    while not over.wait(ATTENDED_EVERY):
+        _see_to_one()
+
+
+def _see_to_one() -> None:
+    with contextlib.suppress(ScopecraftError, OSError):
+        ensure()

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 
 from scopecraft_git import supervisor
-from scopecraft_git.storage.files import locked
+from scopecraft_git.storage.files import is_locked, locked
 from scopecraft_git.supervisor import presence
 from scopecraft_git.supervisor.doorbell import WORK, Doorbell, ring
 from tests.conftest import end_supervisor
@@ -64,3 +64,8 @@ def test_while_one_waits_there_is_one(home: Path) -> None:
         keeper_id()
         end_supervisor()
         until(lambda: not both_gone())
+
+
+def test_who_waits_for_no_time_at_all_has_a_supervisor_started(home: Path) -> None:
+    with supervisor.attended():
+        assert is_locked(presence.lock_file())
