@@ -70,7 +70,7 @@ def test_ids_sort_as_they_were_made_when_the_clock_is_set_back(home: Path, monke
         monkeypatch.setattr(time, "time", lambda seconds=seconds: NOW.timestamp() + seconds)
         ids.append(sessions.new_id(name))
     assert LocalStorage().ids() == ids[::-1]
-    assert ids[-1] == f"a-{sessions._code(int((NOW.timestamp() + 7200 - sessions._CODE_BEGINS) * 10))}"
+    assert ids[-1] == f"a-{sessions.ids._code(int((NOW.timestamp() + 7200 - sessions.ids._CODE_BEGINS) * 10))}"
 
 
 def test_ids_made_at_once_are_different(home: Path) -> None:
