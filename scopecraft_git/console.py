@@ -82,6 +82,12 @@ def error(problem: ScopecraftError) -> None:
     hint(problem.hint)
 
 
+def problem(met: ScopecraftError) -> None:
+    """Like `error`, of something that does not keep a command from the rest of its work."""
+    warning(met.message)
+    hint(met.hint)
+
+
 def answer(text: str) -> None:
     """One piece of the answer, to stdout."""
     print(safe_text(text), flush=True)

@@ -11,6 +11,7 @@ import typer
 from scopecraft_git import config, console, paths
 from scopecraft_git.cli import complete, context, output
 from scopecraft_git.cli.commands import group
+from scopecraft_git.cli.options import Json
 from scopecraft_git.storage import files
 
 app = group("Show and change settings")
@@ -27,7 +28,7 @@ def show(
         typer.Argument(metavar="KEY", help="One setting, or a section of them", autocompletion=complete.settings),
     ] = None,
     defaults: Annotated[bool, typer.Option("--defaults", help="With those nobody has set")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Answer in JSON")] = False,
+    json: Json = False,
 ) -> None:
     """Show settings, and where each was set"""
     if key:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from scopecraft_git import console
 from scopecraft_git import doctor as checks
+from scopecraft_git.cli.options import Json
 from scopecraft_git.doctor import Finding, Status
 from scopecraft_git.errors import MISSING
 
 SYMBOLS = {Status.FINE: "✓", Status.WARNING: "▲", Status.WRONG: "✗", Status.SKIPPED: "○"}
 
 
-def doctor(json: Annotated[bool, typer.Option("--json", help="Answer in JSON")] = False) -> None:
+def doctor(json: Json = False) -> None:
     """Check what sessions need, and say how to mend what is wrong
 
     Where Docker is used, its image is started once.

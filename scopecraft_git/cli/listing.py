@@ -109,7 +109,7 @@ def _from_disk(newest: int | None) -> Iterator[dict[str, Any]]:
 def _from_storage(newest: int | None) -> Iterator[dict[str, Any]]:
     from scopecraft_git.cli import context, output
 
-    for session in context.storage().sessions(newest=newest, onerror=_warn):
+    for session in context.storage().sessions(newest=newest, onerror=console.problem):
         yield output.as_document(session, full=True)
 
 
@@ -125,14 +125,9 @@ def _as_document(record: dict[str, Any]) -> dict[str, Any]:
 
 def _read(session_id: str) -> dict[str, Any] | None:
     try:
-        record = records.read(session_id)
+        return records.read(session_id)
     except SessionNotFoundError:
         return None
     except ScopecraftError as problem:
-        _warn(problem)
+        console.problem(problem)
         return None
-    return record
-
-
-def _warn(problem: ScopecraftError) -> None:
-    console.warning(problem.message)

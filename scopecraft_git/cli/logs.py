@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from scopecraft_git import console, stream
-from scopecraft_git.cli import complete, context, output
+from scopecraft_git.cli import context, output
+from scopecraft_git.cli.options import SessionName
 from scopecraft_git.events import (
     Event,
     Finished,
@@ -32,12 +33,7 @@ LOOKS_AGAIN = 1.0
 
 
 def logs(
-    session: Annotated[
-        str,
-        typer.Argument(
-            metavar="SESSION", help="Session id, its beginning, or a task", autocompletion=complete.sessions
-        ),
-    ],
+    session: SessionName,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until it ends")] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line")] = False,
 ) -> None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from scopecraft_git import console
 from scopecraft_git import plugins as registry
+from scopecraft_git.cli.options import Json
 
 
-def plugins(json: Annotated[bool, typer.Option("--json", help="Answer in JSON")] = False) -> None:
+def plugins(json: Json = False) -> None:
     """List plugins, what they add, and why one does not work"""
     found = registry.installed()
     if json:

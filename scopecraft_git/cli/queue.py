@@ -9,6 +9,7 @@ import typer
 from scopecraft_git import console, session_queue
 from scopecraft_git.cli import complete, context, listing, output
 from scopecraft_git.cli.commands import group
+from scopecraft_git.cli.options import Json
 from scopecraft_git.errors import NotWaitingError, SessionEndedError
 from scopecraft_git.models import Session, rfc3339
 
@@ -19,7 +20,6 @@ app = group("See who waits for a slot, and change it")
 Waiting = Annotated[
     list[str], typer.Argument(metavar="SESSION", help="Session ids or tasks", autocompletion=complete.waiting)
 ]
-Json = Annotated[bool, typer.Option("--json", help="Answer in JSON")]
 
 
 @app.callback(invoke_without_command=True, no_args_is_help=False)

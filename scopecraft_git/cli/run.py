@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from scopecraft_git.cli import complete, context, output
+from scopecraft_git.cli.options import Base, Json, SessionName, TaskName
 from scopecraft_git.models import Mode
 
-TaskName = Annotated[str, typer.Argument(metavar="TASK", help="Task id, or a name", autocompletion=complete.tasks)]
 Command = Annotated[list[str] | None, typer.Argument(metavar="-- ARGV", help="Command of --agent command")]
 Prompt = Annotated[str, typer.Option("-p", "--prompt", metavar="TEXT", help="Add this to what is asked")]
 PromptFile = Annotated[str | None, typer.Option(metavar="FILE", help="Ask with a prompt file, by path or name")]
@@ -26,10 +26,8 @@ Model = Annotated[str | None, typer.Option("--model", "-m", metavar="NAME", help
 Branch = Annotated[
     str | None, typer.Option(metavar="NAME", help="Work on this branch", autocompletion=complete.branches)
 ]
-Base = Annotated[str | None, typer.Option(metavar="REF", help="Start a new branch from here")]
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Show what it does until it ends")]
 DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would happen, create nothing")]
-Json = Annotated[bool, typer.Option("--json", help="Answer in JSON")]
 
 
 def run(
@@ -103,12 +101,7 @@ def dispatch(
 
 
 def continue_(
-    session: Annotated[
-        str,
-        typer.Argument(
-            metavar="SESSION", help="Session id, its beginning, or a task", autocompletion=complete.sessions
-        ),
-    ],
+    session: SessionName,
     prompt: Annotated[str, typer.Option("-p", "--prompt", metavar="TEXT", help="What to do next")] = "",
     follow: Follow = False,
     dry_run: DryRun = False,

@@ -11,7 +11,8 @@ from typing import Annotated
 import typer
 
 from scopecraft_git import console, sessions
-from scopecraft_git.cli import complete, context, listing, output
+from scopecraft_git.cli import context, listing, output
+from scopecraft_git.cli.options import Json, SessionName, SessionNames
 from scopecraft_git.errors import (
     FAILED,
     AttachNeedsTerminalError,
@@ -24,15 +25,6 @@ from scopecraft_git.models import Session, SessionStatus
 
 LOOKS_AGAIN = 0.05
 
-Selector = Annotated[
-    str,
-    typer.Argument(metavar="SESSION", help="Session id, its beginning, or a task", autocompletion=complete.sessions),
-]
-Selectors = Annotated[
-    list[str], typer.Argument(metavar="SESSION", help="Session ids or tasks", autocompletion=complete.sessions)
-]
-Json = Annotated[bool, typer.Option("--json", help="Answer in JSON")]
-
 
 def list_(
     all_: Annotated[bool, typer.Option("--all", "-a", help="Every session, however old")] = False,
@@ -42,7 +34,7 @@ def list_(
     listing.list_sessions(everything=all_, as_json=json)
 
 
-def show(session: Selector, json: Json = False) -> None:
+def show(session: SessionName, json: Json = False) -> None:
     """Show one session: how it stands, what it used, how it ended"""
     document = output.as_document(context.session(session), full=True)
     if json:
@@ -54,7 +46,7 @@ def show(session: Selector, json: Json = False) -> None:
 
 
 def wait(
-    wanted: Selectors,
+    wanted: SessionNames,
     timeout: Annotated[float | None, typer.Option(metavar="SECONDS", help="Give up after this long")] = None,
 ) -> None:
     """Wait until sessions have ended; fails unless all completed"""
@@ -68,7 +60,7 @@ def wait(
         raise typer.Exit(FAILED)
 
 
-def stop(wanted: Selectors) -> None:
+def stop(wanted: SessionNames) -> None:
     """Stop sessions: interrupt, then end them"""
     for selector in wanted:
         session = context.session(selector)
@@ -77,7 +69,7 @@ def stop(wanted: Selectors) -> None:
         output.tell_end(_stop(session))
 
 
-def pause(wanted: Selectors) -> None:
+def pause(wanted: SessionNames) -> None:
     """Freeze sessions until they are resumed
 
     Their agents stay where they are, and no time limit runs.
@@ -90,7 +82,7 @@ def pause(wanted: Selectors) -> None:
             _pause(session)
 
 
-def resume(wanted: Selectors) -> None:
+def resume(wanted: SessionNames) -> None:
     """Have paused sessions go on"""
     for selector in wanted:
         session = _at_work(selector)
@@ -101,7 +93,7 @@ def resume(wanted: Selectors) -> None:
             console.unchanged(f"{session.id} is not paused ({session.status})")
 
 
-def attach(session: Selector) -> None:
+def attach(session: SessionName) -> None:
     """Go to the terminal of a dispatched session"""
     from scopecraft_git import plugins
 
@@ -115,7 +107,7 @@ def attach(session: Selector) -> None:
     os.execvp(command[0], list(command))
 
 
-def diff(session: Selector) -> None:
+def diff(session: SessionName) -> None:
     """Show what changed in a session's worktree since it began
 
     Where the worktree is gone, what its branch has.

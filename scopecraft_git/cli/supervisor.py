@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from scopecraft_git import console, supervisor
 from scopecraft_git.cli.commands import group
+from scopecraft_git.cli.options import Json
 
 app = group("Look after the background process that starts and follows sessions", hidden=True)
 
 
 @app.command()
-def status(json: Annotated[bool, typer.Option("--json", help="Answer in JSON")] = False) -> None:
+def status(json: Json = False) -> None:
     """Say whether the supervisor is there, and whom it follows"""
     document = supervisor.status().as_json()
     if json:

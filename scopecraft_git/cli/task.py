@@ -12,6 +12,7 @@ import typer
 from scopecraft_git import console, markdown, tasks
 from scopecraft_git.cli import complete, context, output
 from scopecraft_git.cli.commands import group
+from scopecraft_git.cli.options import Json
 from scopecraft_git.errors import UnreadableTaskError
 from scopecraft_git.models import Session, Task
 from scopecraft_git.repository import Repository
@@ -21,7 +22,6 @@ UNREADABLE = "unreadable"
 app = group("List, read and write tasks")
 
 Name = Annotated[str, typer.Argument(metavar="TASK", help="Task id", autocompletion=complete.tasks)]
-Json = Annotated[bool, typer.Option("--json", help="Answer in JSON")]
 
 
 @app.command("list")

@@ -11,6 +11,7 @@ from pydantic import ByteSize
 from scopecraft_git import console, tasks, worktrees
 from scopecraft_git.cli import complete, context, output
 from scopecraft_git.cli.commands import group
+from scopecraft_git.cli.options import Base, Json, TaskName
 from scopecraft_git.errors import ScopecraftError, TaskNotFoundError, WorktreeNotFoundError
 from scopecraft_git.models import Session, Task, Worktree
 from scopecraft_git.repository import Repository
@@ -21,11 +22,9 @@ if TYPE_CHECKING:
 
 app = group("List, make and remove worktrees")
 
-TaskName = Annotated[str, typer.Argument(metavar="TASK", help="Task id, or a name", autocompletion=complete.tasks)]
 Name = Annotated[
     str, typer.Argument(metavar="WORKTREE", help="Task, branch, folder or path", autocompletion=complete.worktrees)
 ]
-Json = Annotated[bool, typer.Option("--json", help="Answer in JSON")]
 
 
 class Entry(NamedTuple):
@@ -64,7 +63,7 @@ def create(
     branch: Annotated[
         str | None, typer.Option(metavar="NAME", help="Check out this branch", autocompletion=complete.branches)
     ] = None,
-    base: Annotated[str | None, typer.Option(metavar="REF", help="Start a new branch from here")] = None,
+    base: Base = None,
     json: Json = False,
 ) -> None:
     """Make a task's worktree without starting an agent"""
@@ -128,8 +127,7 @@ def _cleanup(*, resume: bool = True) -> tuple[Cleanup, bool]:
     for removed in finished:
         _tell_removed(removed)
     for problem in cleanup.problems:
-        console.warning(problem.message)
-        console.hint(problem.hint)
+        console.problem(problem)
     return cleanup, bool(finished)
 
 
