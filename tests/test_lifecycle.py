@@ -106,6 +106,21 @@ def test_what_cannot_be_paused_says_why(scopecraft: Scopecraft, gate: Path) -> N
         assert (ended.code, f"The session {first} has ended (completed)" in ended.stderr) == (4, True)
 
 
+def test_one_that_cannot_be_stopped_does_not_keep_the_others(scopecraft: Scopecraft) -> None:
+    scopecraft("queue", "hold")
+    one, two, three = (start(scopecraft, "true", name=name) for name in ("one", "two", "three"))
+    wrong = scopecraft("stop", one, "nobody")
+    assert (wrong.code, show(scopecraft, one)["status"]) == (3, "queued")
+    scopecraft("stop", two)
+    stopped = scopecraft("stop", one, two, "one", three)
+    assert stopped.code == 4
+    assert stopped.stderr.splitlines()[:3] == [
+        f"✓ {one} cancelled: Stopped on request",
+        f"✓ {three} cancelled: Stopped on request",
+        f"✗ The session {two} has ended (cancelled)",
+    ]
+
+
 def test_requests_to_a_dead_supervisor_are_carried_out_once_by_the_next(scopecraft: Scopecraft, gate: Path) -> None:
     session = start(scopecraft, COUNTS.format(gate=gate))
     until(lambda: said(session))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scopecraft_git import config, plugins, sessions
+from scopecraft_git import config, console, plugins, sessions
 from scopecraft_git.config import Settings
 from scopecraft_git.errors import (
     InvalidTaskNameError,
     NotARepositoryError,
+    ScopecraftError,
     TaskNotFoundError,
     UnreadableTaskError,
     WorktreeNotFoundError,
@@ -48,6 +50,27 @@ def storage() -> Storage:
 
 def session(selector: str) -> Session:
     return sessions.resolve(storage(), selector)
+
+
+def sessions_called(selectors: Iterable[str]) -> list[Session]:
+    """Each once. Where one is not found nothing is done to any, since they are looked up first."""
+    store = storage()
+    found = [sessions.resolve(store, selector) for selector in selectors]
+    return list({session.id: session for session in found}.values())
+
+
+def with_each(selectors: Iterable[str], act: Callable[[Session], None]) -> None:
+    """Of one with which it cannot be done the others do not suffer; the command fails all the same."""
+    failed: ScopecraftError | None = None
+    for session in sessions_called(selectors):
+        try:
+            act(session)
+        except ScopecraftError as error:
+            if failed:
+                console.error(failed)
+            failed = error
+    if failed:
+        raise failed
 
 
 def living(repository: Repository) -> list[Session]:

@@ -53,10 +53,7 @@ def remove(wanted: Waiting) -> None:
 
     Their worktrees stay.
     """
-    found = [context.session(selector) for selector in wanted]
-    for session in found:
-        _remove(session)
-    _wake()
+    context.with_each(wanted, _remove)
 
 
 @app.command()
@@ -98,6 +95,7 @@ def _remove(session: Session) -> None:
     if session_queue.remove(context.storage(), session.id) is None:
         raise NotWaitingError(session.id, context.storage().load(session.id).status)
     console.changed(f"Removed {session.id} from the queue")
+    _wake()
 
 
 def _row(place: str, session_id: str, records: dict[str, Session]) -> tuple[str, ...]:

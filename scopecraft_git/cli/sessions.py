@@ -50,8 +50,7 @@ def wait(
     timeout: Annotated[float | None, typer.Option(metavar="SECONDS", help="Give up after this long")] = None,
 ) -> None:
     """Wait until sessions have ended; fails unless all completed"""
-    storage = context.storage()
-    waiting = [sessions.resolve(storage, selector) for selector in wanted]
+    waiting = context.sessions_called(wanted)
     deadline = None if timeout is None else time.monotonic() + timeout
     ended = [_await_end(session, deadline) for session in waiting]
     for session in ended:
@@ -62,11 +61,7 @@ def wait(
 
 def stop(wanted: SessionNames) -> None:
     """Stop sessions: interrupt, then end them"""
-    for selector in wanted:
-        session = context.session(selector)
-        if session.status.ended:
-            raise SessionEndedError(session.id, session.status)
-        output.tell_end(_stop(session))
+    context.with_each(wanted, _stop)
 
 
 def pause(wanted: SessionNames) -> None:
@@ -74,32 +69,19 @@ def pause(wanted: SessionNames) -> None:
 
     Their agents stay where they are, and no time limit runs.
     """
-    for selector in wanted:
-        session = _at_work(selector)
-        if session.status is SessionStatus.PAUSED:
-            console.unchanged(f"{session.id} is paused already")
-        else:
-            _pause(session)
+    context.with_each(wanted, _pause)
 
 
 def resume(wanted: SessionNames) -> None:
     """Have paused sessions go on"""
-    for selector in wanted:
-        session = _at_work(selector)
-        if session.status is SessionStatus.PAUSED:
-            _ask(session, "resume")  # of which it may have ended by now
-            console.changed(f"Resumed {session.id}")
-        else:
-            console.unchanged(f"{session.id} is not paused ({session.status})")
+    context.with_each(wanted, _resume)
 
 
 def attach(session: SessionName) -> None:
     """Go to the terminal of a dispatched session"""
     from scopecraft_git import plugins
 
-    found = context.session(session)
-    if found.status.ended:
-        raise SessionEndedError(found.id, found.status)
+    found = _living(context.session(session))
     command = plugins.executor(found.executor).attach(sessions.request(found))
     if not (sys.stdin.isatty() or "TMUX" in os.environ):  # within tmux it is the client that goes there
         raise AttachNeedsTerminalError(found.id)
@@ -112,7 +94,10 @@ def diff(session: SessionName) -> None:
 
     Where the worktree is gone, what its branch has.
     """
-    console.answer(_diff(context.session(session)).rstrip("\n"))
+    if changes := _diff(context.session(session)).rstrip("\n"):
+        console.answer(changes)
+    else:
+        console.unchanged("Nothing has changed")
 
 
 def _diff(session: Session) -> str:
@@ -143,19 +128,31 @@ def _errors(count: int) -> str:
     return f" ({count} failed)" if count else ""
 
 
-def _at_work(selector: str) -> Session:
-    session = context.session(selector)
+def _living(session: Session) -> Session:
     if session.status.ended:
         raise SessionEndedError(session.id, session.status)
-    if session.status is SessionStatus.QUEUED:
+    return session
+
+
+def _at_work(session: Session) -> Session:
+    if _living(session).status is SessionStatus.QUEUED:
         raise SessionQueuedError(session.id)
     return session
 
 
+def _resume(session: Session) -> None:
+    if _at_work(session).status is SessionStatus.PAUSED:
+        _ask(session, "resume")  # of which it may have ended by now
+        console.changed(f"Resumed {session.id}")
+    else:
+        console.unchanged(f"{session.id} is not paused ({session.status})")
+
+
 def _pause(session: Session) -> None:
-    session = _ask(session, "pause")
-    if session.status.ended:
-        raise SessionEndedError(session.id, session.status)
+    if _at_work(session).status is SessionStatus.PAUSED:
+        console.unchanged(f"{session.id} is paused already")
+        return
+    session = _living(_ask(session, "pause"))
     if session.status is not SessionStatus.PAUSED:
         raise SessionStoppingError(session.id)
     console.changed(f"Paused {session.id}")
@@ -194,7 +191,11 @@ def _await(session: Session, met: Callable[[], bool], deadline: float | None = N
             time.sleep(LOOKS_AGAIN)
 
 
-def _stop(session: Session) -> Session:
+def _stop(session: Session) -> None:
+    output.tell_end(_stopped(_living(session)))
+
+
+def _stopped(session: Session) -> Session:
     """Out of the queue if it still waits there, else through the supervisor."""
     from scopecraft_git import session_queue, supervisor
 
