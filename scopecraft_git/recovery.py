@@ -10,10 +10,11 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from scopecraft_git import plugins, sessions, supervisor
+from scopecraft_git import paths, plugins, sessions, supervisor
 from scopecraft_git.errors import ScopecraftError, SessionNotFoundError, UnreadableSessionError
 from scopecraft_git.models import Session, SessionStatus
 from scopecraft_git.protocols import Storage
+from scopecraft_git.storage import queue
 from scopecraft_git.supervisor import ending
 
 SETTLES_WITHIN = 60.0
@@ -39,6 +40,7 @@ def recover(storage: Storage, onerror: Callable[[ScopecraftError], None]) -> Ite
     Idempotent, and safe while sessions run: what a supervisor follows is left to it. Records that cannot be read are
     told to `onerror` and left alone.
     """
+    paths.ensure_home()
     for session_id in sessions.sweep(storage):
         yield Recovered(session_id, "unknown", "", "its making was cut short, and nothing of it had begun", mended=True)
     living = _register(storage, onerror)
@@ -70,12 +72,17 @@ def _settled(storage: Storage, session: Session) -> Recovered:
         if session.evidence:
             return _told(session, f"{session.status}: {session.evidence}")
         if session.status is SessionStatus.QUEUED:
-            return _told(session, "it waits for its turn")
+            return _told(session, _waits())
         if session.id in (supervisor.status().following or ()) and _works(session):
             return _told(session, f"it is {session.status}, and followed")
         if time.monotonic() > deadline:
             return _told(session, f"it is {session.status}, and nobody follows it yet")
         time.sleep(LOOKS_AGAIN)
+
+
+def _waits() -> str:
+    obstacle = queue.snapshot().obstacle
+    return "it waits for its turn" + (f"; nothing starts: {obstacle}" if obstacle else "")
 
 
 def _works(session: Session) -> bool:

@@ -61,6 +61,22 @@ def test_where_nothing_is_there_is_nothing_to_recover(scopecraft: Scopecraft) ->
     assert "○ Nothing to recover" in done.stderr
 
 
+def test_where_nothing_has_ever_been_there_is_nothing_to_recover(scopecraft: Scopecraft, tmp_path: Path) -> None:
+    elsewhere = {"SCOPECRAFT_HOME": str(tmp_path / "elsewhere")}
+    try:
+        done = scopecraft("recover", "--json", env=elsewhere)
+        assert (done.code, done.stdout, done.stderr) == (0, "[]\n", "")
+    finally:
+        scopecraft("supervisor", "stop", env=elsewhere)
+
+
+def test_why_nothing_starts_is_told(scopecraft: Scopecraft) -> None:
+    scopecraft("queue", "hold")
+    done = scopecraft("run", "one", "-e", "local", "-a", "command", "--json", "--", "true")
+    session = json.loads(done.stdout)["id"]
+    assert recovered(scopecraft)[session]["result"] == "it waits for its turn; nothing starts: the queue is held"
+
+
 def test_what_lives_is_followed_again(scopecraft: Scopecraft) -> None:
     session = start(scopecraft, "one")
     end_supervisor()
