@@ -23,6 +23,7 @@ from scopecraft_git.protocols import AgentRequest, ExecRequest, Storage
 from scopecraft_git.repository import Repository
 from scopecraft_git.submission.drafts import Draft
 from scopecraft_git.worktrees import Plan
+from scopecraft_git.worktrees.teardown import BACKUPS
 
 
 def continuation(storage: Storage, parent: Session, text: str) -> Draft:
@@ -106,7 +107,7 @@ def _plan(repository: Repository, parent: Session, settings: Settings) -> Plan:
 
 def _kept(repository: Repository, parent: Session) -> str:
     """What still holds the branch's commits: the newest backup, else what came home last; empty when nothing does."""
-    known = f"refs/scopecraft/backup/{parent.branch}-"
+    known = f"{BACKUPS}/{parent.branch}-"
     options = ("--sort=-committerdate", "--format=%(refname)")
     backups = repository.git("for-each-ref", *options, f"{known}*").split()
     found = [name for name in backups if re.fullmatch("[0-9a-f]+", name.removeprefix(known))]

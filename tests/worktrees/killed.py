@@ -20,13 +20,13 @@ from scopecraft_git.models import SessionStatus, Worktree
 from scopecraft_git.repository import Repository
 from scopecraft_git.storage.local import LocalStorage
 from scopecraft_git.worktrees import teardown
+from scopecraft_git.worktrees.teardown import BACKUPS
+from tests.fuses import ChangeFuse, dies
 from tests.samples import exec_request, session
 
-KILLED = 9
 CHANGES = frozenset({"os.rename", "os.remove", "os.rmdir", "os.utime", "os.mkdir", "os.chmod"})
 READS = frozenset({"worktree", "for-each-ref", "status", "ls-files", "log", "rev-list", "merge-base", "--list"})
 """Of git's commands, by a word of theirs."""
-BACKUPS = "refs/scopecraft/backup"
 
 
 def main() -> None:
@@ -72,24 +72,8 @@ def prepare(repo: Path) -> Worktree:
 
 def killed_at(change: int, repo: Path, made: Worktree) -> bool:
     """Whether a child that dies before it makes this change got that far."""
-    child = os.fork()
-    if not child:
-        left = change
-
-        def burn(event: str, given: tuple[Any, ...]) -> None:
-            nonlocal left
-            if changes(event, given):
-                left -= 1
-                if left < 0:
-                    os._exit(KILLED)
-
-        sys.addaudithook(burn)
-        Cleanup(Repository(repo / ".git"), LocalStorage()).remove(made, force=True)
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    code = os.waitstatus_to_exitcode(status)
-    assert code in (0, KILLED), code
-    return code == KILLED
+    cleanup = Cleanup(Repository(repo / ".git"), LocalStorage())
+    return dies(lambda: cleanup.remove(made, force=True), ChangeFuse(change, changes))
 
 
 def changes(event: str, given: tuple[Any, ...]) -> bool:

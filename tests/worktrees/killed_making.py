@@ -18,7 +18,8 @@ from scopecraft_git import paths, worktrees
 from scopecraft_git.config import WorktreeSettings
 from scopecraft_git.repository import Repository
 from scopecraft_git.worktrees import unfinished
-from tests.worktrees.killed import CHANGES, KILLED, git
+from tests.fuses import KILLED, ChangeFuse, dies
+from tests.worktrees.killed import CHANGES, git
 
 READS = frozenset({"worktree list", "for-each-ref", "show-ref", "ls-files", "diff-index", "config", "rev-parse"})
 """Of git's commands, by words of theirs."""
@@ -102,23 +103,12 @@ def settling(repo: Path) -> Any:
 
 def killed_at(change: int, way: AbstractContextManager[object]) -> bool:
     """Whether a child that dies before it makes this change got that far."""
-    child = os.fork()
-    if not child:
-        left = change
 
-        def burn(event: str, given: tuple[Any, ...]) -> None:
-            nonlocal left
-            if changes(event, given):
-                left -= 1
-                if left < 0:
-                    os._exit(KILLED)
-
+    def end() -> None:
         with way:
-            sys.addaudithook(burn)
-        os._exit(0)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    assert code in (0, KILLED), code
-    return code == KILLED
+            ChangeFuse(change, changes).begin()
+
+    return dies(end)
 
 
 def changes(event: str, given: tuple[Any, ...]) -> bool:
