@@ -15,7 +15,12 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, PlainSerializer, ValidationError
 
 from scopecraft_git import paths
-from scopecraft_git.errors import InvalidSettingError, UnknownSettingError, UnreadableConfigError
+from scopecraft_git.errors import (
+    HomeNotReadableError,
+    InvalidSettingError,
+    UnknownSettingError,
+    UnreadableConfigError,
+)
 
 Size = Annotated[ByteSize, PlainSerializer(lambda size: size.human_readable(), when_used="json")]
 """Bytes, written as 512m or 2g."""
@@ -273,6 +278,8 @@ def _file_values() -> dict[str, Any]:
         document = json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return {}
+    except PermissionError as error:
+        raise HomeNotReadableError(path, str(error.strerror)) from error
     except (OSError, ValueError) as error:
         raise UnreadableConfigError(path, str(error)) from error
     if not isinstance(document, dict):

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
-from scopecraft_git.errors import ScopecraftError
+from scopecraft_git.errors import AnswerNotWrittenError, ScopecraftError
 
 _SEQUENCES = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor moves
@@ -90,20 +90,31 @@ def problem(met: ScopecraftError) -> None:
 
 def answer(text: str) -> None:
     """One piece of the answer, to stdout."""
-    print(safe_text(text), flush=True)
+    answer_exactly(safe_text(text))
+
+
+def answer_exactly(text: object) -> None:
+    """As it is, for a program to read. Raises `AnswerNotWrittenError` where stdout takes no more."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise AnswerNotWrittenError(error.strerror or str(error)) from error
 
 
 def answer_json(document: Any) -> None:
     """One JSON document, in ASCII: what a terminal would act on arrives escaped."""
-    print(json.dumps(document, indent=2 if sys.stdout.isatty() else None), flush=True)
+    answer_exactly(json.dumps(document, indent=2 if sys.stdout.isatty() else None))
 
 
 def answer_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Columns as wide as their widest cell; the last one is not padded."""
     cells = [[safe_line(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in [headings, *cells]) for column in range(len(headings))]
+    lines = []
     for number, row in enumerate([headings, *cells]):
         padded = [cell.ljust(width) for cell, width in zip(row[:-1], widths[:-1], strict=True)]
         line = "  ".join([*padded, row[-1]]).rstrip()
-        print(style(line, "2", sys.stdout) if number == 0 else line)
-    sys.stdout.flush()
+        lines.append(style(line, "2", sys.stdout) if number == 0 else line)
+    answer_exactly("\n".join(lines))

@@ -6,9 +6,11 @@ import gc
 import io
 import os
 import sys
+from pathlib import Path
+from typing import NoReturn
 
 from scopecraft_git import console, paths
-from scopecraft_git.errors import BUG, INTERRUPTED, ScopecraftError
+from scopecraft_git.errors import BUG, INTERRUPTED, HomeNotReadableError, ScopecraftError
 
 COMPLETE = "_GIT_SCOPECRAFT_COMPLETE"
 """Set by the shell's completion: candidates are wanted, and nothing is to be done."""
@@ -25,8 +27,7 @@ def main() -> None:
     try:
         _call()
     except ScopecraftError as error:
-        console.error(error)
-        sys.exit(error.exit_code)
+        _refuse(error)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
@@ -35,9 +36,20 @@ def main() -> None:
     except Exception as error:
         if isinstance(error.__cause__, KeyboardInterrupt):  # pydantic wraps what hits it while it calls us
             sys.exit(INTERRUPTED)
+        if isinstance(error, PermissionError) and _is_ours(error.filename):
+            _refuse(HomeNotReadableError(Path(error.filename), str(error.strerror)))
         console.failure(f"This is a bug in git scopecraft: {error!r}")
         console.hint(f"Its traceback, for a report: cat {_log_crash(error)}")
         sys.exit(BUG)
+
+
+def _refuse(error: ScopecraftError) -> NoReturn:
+    console.error(error)
+    sys.exit(error.exit_code)
+
+
+def _is_ours(path: object) -> bool:
+    return isinstance(path, str) and Path(path).is_relative_to(paths.home())
 
 
 def _call() -> None:

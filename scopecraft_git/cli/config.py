@@ -71,7 +71,7 @@ def unset(key: Key) -> None:
 @app.command()
 def path() -> None:
     """Print where the preferences file is"""
-    print(paths.config_file())
+    console.answer_exactly(paths.config_file())
 
 
 def _change(changed: Callable[[], dict[str, Any] | None]) -> bool:

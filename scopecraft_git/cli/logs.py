@@ -45,7 +45,7 @@ def print_events(session: Session, *, follow: bool, as_json: bool) -> None:
     """To stdout, one after the other; with `follow` until the session has ended, and then how it did."""
     for logged in _events(session, follow=follow):
         if as_json:
-            print(json_format.dumps(logged.as_json()), flush=True)
+            console.answer_exactly(json_format.dumps(logged.as_json()))
         elif text := "" if follow and _is_end(logged.event) else describe(logged.event):
             console.answer(text)
     if follow and not as_json:

@@ -54,7 +54,7 @@ def list_(json: Json = False) -> None:
 @app.command()
 def path(name: Name) -> None:
     """Print where a worktree is"""
-    print(context.worktree_called(Repository.discover(Path.cwd()), name).path)  # as it is, for a shell to change into
+    console.answer_exactly(context.worktree_called(Repository.discover(Path.cwd()), name).path)
 
 
 @app.command()

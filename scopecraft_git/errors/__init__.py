@@ -12,6 +12,7 @@ from scopecraft_git.errors.base import (
     NOT_FOUND,
     REFUSED,
     USAGE,
+    AnswerNotWrittenError,
     MissingError,
     NotFoundError,
     RefusedError,
@@ -65,6 +66,7 @@ from scopecraft_git.errors.git import (
 )
 from scopecraft_git.errors.home import (
     HomeFullError,
+    HomeNotReadableError,
     HomeNotWritableError,
     InvalidSettingError,
     NewerFormatError,
@@ -153,6 +155,7 @@ __all__ = [
     "AmbiguousSessionError",
     "AmbiguousTaskError",
     "AmbiguousWorktreeError",
+    "AnswerNotWrittenError",
     "AttachNeedsTerminalError",
     "BareRepositoryError",
     "BranchElsewhereError",
@@ -181,6 +184,7 @@ __all__ = [
     "HalfDoneError",
     "HalfMadeWorktreeError",
     "HomeFullError",
+    "HomeNotReadableError",
     "HomeNotWritableError",
     "IllegalTransitionError",
     "ImageMissingError",

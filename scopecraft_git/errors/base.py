@@ -34,5 +34,13 @@ class UsageError(ScopecraftError):
     exit_code = USAGE
 
 
+class AnswerNotWrittenError(ScopecraftError):
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"The answer cannot be written to where it goes: {reason}",
+            "Send it elsewhere, or free some space there: df -h",
+        )
+
+
 def did_you_mean(near: Sequence[str]) -> str:
     return f" (did you mean {' or '.join(near)}?)" if near else ""

@@ -16,6 +16,11 @@ class HomeNotWritableError(RefusedError):
         )
 
 
+class HomeNotReadableError(RefusedError):
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path} cannot be read ({reason})", f"See whom it belongs to: namei -l '{path}'")
+
+
 class HomeFullError(ScopecraftError):
     def __init__(self, home: Path, reason: str) -> None:
         super().__init__(
