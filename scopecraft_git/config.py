@@ -29,7 +29,7 @@ NOT_SETTINGS = frozenset({"SCOPECRAFT_HOME", "SCOPECRAFT_SESSION", "SCOPECRAFT_D
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
 
 class ExecutorSettings(Section):

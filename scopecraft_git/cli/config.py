@@ -46,7 +46,7 @@ def show(
         console.hint("To see them, run git scopecraft config show --defaults")
 
 
-@app.command("set")
+@app.command("set", context_settings={"ignore_unknown_options": True})  # a value may be below zero
 def set_(
     key: Key, value: Annotated[str, typer.Argument(metavar="VALUE", help="Lists and objects are written as JSON")]
 ) -> None:

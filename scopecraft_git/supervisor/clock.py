@@ -13,6 +13,8 @@ from pathlib import Path
 from scopecraft_git.storage import files
 
 BOOT = Path("/proc/sys/kernel/random/boot_id")
+_FARTHEST = 86400.0
+"""Seconds. Whoever is woken too early sets the alarm again, and no timer can be set to what a setting may say."""
 
 
 class Clock:
@@ -79,7 +81,7 @@ class Alarm:
 
     def set(self, seconds: float) -> None:
         """From now. One that is set to ring before stays: whoever is woken too early sets it again."""
-        due = time.monotonic() + max(0.0, seconds)
+        due = time.monotonic() + min(max(0.0, seconds), _FARTHEST)
         with self._lock:
             if self._off or due >= self._due:
                 return
