@@ -17,6 +17,7 @@ from scopecraft_git.errors import DockerRefusedError, DockerUnreachableError, Sc
 from scopecraft_git.executors import container_state, credentials, engine, homecoming, relay
 from scopecraft_git.executors.engine import Engine, NotNowError, NotThereError, hanging_up
 from scopecraft_git.executors.homecoming import Homecoming
+from scopecraft_git.executors.waiting import await_end
 from scopecraft_git.protocols import ExecRequest, Exit, Imported
 
 TAKES_INPUT_WITHIN = 30.0
@@ -24,8 +25,7 @@ RESUMES_WITHIN = 2.0
 """Seconds after which input for a paused agent is given back."""
 STATE_FOLLOWS_WITHIN = 0.2
 """Seconds: the log of a container ends a moment before its state says so."""
-LOOK_AGAIN = 0.01
-LOOK_AGAIN_LATER = 0.25
+LOOKS_AGAIN = 0.25
 NOTICED_WITHIN = 5.0
 """Seconds, at most, between the end of a container that its engine stops and our notice that the engine is away."""
 SIGNALLED = 128
@@ -49,12 +49,7 @@ class DockerExecution:
         return self._exit
 
     def wait(self, timeout: float | None = None) -> Exit | None:
-        deadline = None if timeout is None else time.monotonic() + timeout
-        pause = LOOK_AGAIN
-        while (ended := self.poll()) is None and (deadline is None or time.monotonic() < deadline):
-            time.sleep(pause)
-            pause = min(pause * 1.5, LOOK_AGAIN_LATER)
-        return ended
+        return await_end(self.poll, timeout, longest=LOOKS_AGAIN)
 
     def stream(self, offset: int) -> Iterator[bytes]:
         path = self.request.directory / "stream.log"
@@ -245,7 +240,7 @@ class DockerExecution:
                     raise BrokenPipeError("the agent has ended") from error
                 if time.monotonic() > deadline:
                     raise TimeoutError("the agent is paused, and takes no input meanwhile") from error
-            time.sleep(LOOK_AGAIN_LATER)
+            time.sleep(LOOKS_AGAIN)
 
     def _write_all(self, connection: socket.socket, data: bytes) -> None:
         """Returns when the engine has passed everything on: it hangs up then."""

@@ -30,8 +30,8 @@ END_OF_OUTPUT = b"\x1e\x1d\x1c"
 LEFT_TO_THE_AGENT = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP, signal.SIGTTOU)
 PRIVATE = ("launch.json", "environment.json", "launch.json.new", "environment.json.new")
 """Hold what the agent alone should know, and are needed until it has started, if they are whole."""
-LOOK_AGAIN = 0.01
-TRY_AGAIN = 0.25
+LOOKS_AGAIN = 0.01
+TRIES_AGAIN = 0.25
 SERVER_GOES_WITHIN = 1.0
 PIPE_SIZE = 1 << 20
 
@@ -63,7 +63,7 @@ def claim() -> bool:
     """
     lock = os.open("process.lock", os.O_WRONLY | os.O_CREAT, 0o600)
     while not (taken := try_lock(lock)) and not has_started():
-        time.sleep(LOOK_AGAIN)
+        time.sleep(LOOKS_AGAIN)
     return taken and not has_started()
 
 
@@ -255,7 +255,7 @@ def server_ended() -> bool:
     while birth(server):
         if time.monotonic() > deadline:
             return False
-        time.sleep(LOOK_AGAIN)
+        time.sleep(LOOKS_AGAIN)
     return True
 
 
@@ -273,7 +273,7 @@ def keep(name: str, document: dict[str, Any]) -> None:
         except FileNotFoundError:
             return None
         except OSError:
-            time.sleep(TRY_AGAIN)
+            time.sleep(TRIES_AGAIN)
 
 
 def close_all(descriptors: list[int]) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from signal import Signals
 from typing import Any
 
 from scopecraft_git.executors import launch
 from scopecraft_git.executors.processes import Processes
+from scopecraft_git.executors.waiting import await_end, pauses
 from scopecraft_git.protocols import ExecRequest, Exit, Imported
 
 STARTS_WITHIN = 10.0
@@ -52,13 +52,7 @@ class LaunchedExecution(ABC):
         return self.poll() is not None
 
     def wait(self, timeout: float | None = None) -> Exit | None:
-        deadline = None if timeout is None else time.monotonic() + timeout
-        for pause in pauses(longest=0.1):
-            ended = self.poll()
-            if ended or (deadline is not None and time.monotonic() >= deadline):
-                break
-            time.sleep(pause)
-        return ended
+        return await_end(self.poll, timeout, longest=0.1)
 
     def terminate(self, signal: Signals = Signals.SIGTERM) -> None:
         self._signal(signal)
@@ -92,11 +86,3 @@ class LaunchedExecution(ABC):
                 break
             time.sleep(pause)
         return False
-
-
-def pauses(longest: float) -> Iterator[float]:
-    """Seconds to wait between looks: what is waited for mostly comes soon, and may come in hours."""
-    pause = 0.01
-    while True:
-        yield pause
-        pause = min(pause * 1.5, longest)

@@ -18,7 +18,8 @@ from scopecraft_git import stream
 from scopecraft_git.config import Settings
 from scopecraft_git.errors import AgentMissingError, CannotAttachError, StartFailedError
 from scopecraft_git.executors import launching, processes
-from scopecraft_git.executors.launched import LaunchedExecution, pauses
+from scopecraft_git.executors.launched import LaunchedExecution
+from scopecraft_git.executors.waiting import pauses
 from scopecraft_git.hookspecs import hookimpl
 from scopecraft_git.models import Mode
 from scopecraft_git.protocols import ExecRequest, Executor, Exit

@@ -16,7 +16,7 @@ from scopecraft_git import stream
 from scopecraft_git.config import Settings
 from scopecraft_git.errors import AgentMissingError, StartFailedError, TmuxMissingError, WindowGoneError
 from scopecraft_git.executors import documents, launch, launching, processes
-from scopecraft_git.executors.launched import LaunchedExecution, pauses
+from scopecraft_git.executors.launched import LaunchedExecution
 from scopecraft_git.executors.tmux_server import (
     SESSION_MARK,
     TASK_MARK,
@@ -27,6 +27,7 @@ from scopecraft_git.executors.tmux_server import (
     literal,
     mark,
 )
+from scopecraft_git.executors.waiting import pauses
 from scopecraft_git.hookspecs import hookimpl
 from scopecraft_git.models import Mode
 from scopecraft_git.protocols import ExecRequest, Executor, Exit
@@ -35,7 +36,7 @@ TAKES_INPUT_WITHIN = 60.0
 """How long `send` waits for the agent to take input: it may be starting, or a dialog may wait for the human."""
 SHOWS_INPUT_WITHIN = 10.0
 PRESSES_ENTER = 10
-LOOK_AGAIN = 0.05
+LOOKS_AGAIN = 0.05
 FINDS_TRANSCRIPT_WITHIN = 2.0
 DRAINS_WITHIN = 2.0
 LAST_WORDS = 200
@@ -200,7 +201,7 @@ class TmuxExecution(LaunchedExecution):
                 new.write_text("\n".join(lines).strip("\n") + "\n")
                 new.replace(kept)
             else:
-                time.sleep(LOOK_AGAIN)
+                time.sleep(LOOKS_AGAIN)
 
     def _output_ended(self) -> bool:
         """The end is known and tmux has handed on all output, which takes it a moment."""
@@ -269,7 +270,7 @@ class TmuxExecution(LaunchedExecution):
             if time.monotonic() > deadline:
                 break
             last = before if box is None else box
-            time.sleep(LOOK_AGAIN)
+            time.sleep(LOOKS_AGAIN)
         return box
 
     def _press_enter(self, pasted: str | None) -> None:
@@ -280,7 +281,7 @@ class TmuxExecution(LaunchedExecution):
             while time.monotonic() < deadline:
                 if self._box() != pasted:
                     return
-                time.sleep(LOOK_AGAIN)
+                time.sleep(LOOKS_AGAIN)
 
     def _box(self) -> str | None:
         pane = self._living_pane()
