@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from signal import Signals
@@ -54,8 +55,10 @@ def orphaned(bench: Bench, script: str) -> tuple[ExecRequest, Execution]:
 
 @pytest.fixture
 def bystander() -> Iterator[subprocess.Popen[bytes]]:
-    """A process that is none of ours."""
+    """A process that is none of ours, and older: the system tells births in hundredths of a second."""
     with subprocess.Popen(["sleep", "1000"], start_new_session=True) as other:
+        begun = time.monotonic()
+        until(lambda: time.monotonic() > begun + 0.02)
         yield other
         other.kill()
 
