@@ -144,13 +144,6 @@ def suffix(task: Task) -> str:
     return rest if verb.lower() in VERBS and rest and not _CODE.fullmatch(rest) else environment
 
 
-def name_and_code(task_id: str) -> tuple[str, str | None]:
-    """`01_implement-auth-05A` as `implement-auth` and `05A`: month and letter, which not every id has."""
-    name = _NUMBER.sub("", task_id, count=1)
-    head, dash, code = name.rpartition("-")
-    return (head, code) if dash and head and _CODE.fullmatch(code) else (name, None)
-
-
 # Where the files are
 
 

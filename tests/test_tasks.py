@@ -612,19 +612,3 @@ def test_a_subtask_is_done_in_its_parents_environment() -> None:
     assert tasks.environment_id(subtask) == "implement-auth-05A"
     assert tasks.suffix(subtask) == "auth-05A"
     assert tasks.environment_id(Task(id="implement-auth-05A")) == "implement-auth-05A"
-
-
-@pytest.mark.parametrize(
-    ("task_id", "expected"),
-    [
-        ("implement-auth-05A", ("implement-auth", "05A")),
-        ("01_implement-auth-12Z", ("implement-auth", "12Z")),
-        ("implement-auth", ("implement-auth", None)),
-        ("implement-auth-13A", ("implement-auth-13A", None)),
-        ("implement-auth-05a", ("implement-auth-05a", None)),
-        ("05A", ("05A", None)),
-        ("-05A", ("-05A", None)),
-    ],
-)
-def test_names_and_codes(task_id: str, expected: tuple[str, str | None]) -> None:
-    assert tasks.name_and_code(task_id) == expected
