@@ -118,6 +118,8 @@ def _shown(name: str, value: object) -> list[str]:
             return ["-"]
         case "tools_used", list(tools):
             return [f"{tool['name']} × {tool['count']}" + _errors(tool["errors"]) for tool in tools]
+        case _, float():
+            return [f"{value:.6g}"]
         case "outcome", dict(outcome):
             return [outcome["reason"], *outcome["stderr"].splitlines()]
         case _:

@@ -61,6 +61,12 @@ def test_a_home_of_somebody_else(home: Path) -> None:
         home.chmod(0o700)
 
 
+def test_a_price_is_shown_as_one_would_write_it(scopecraft: Scopecraft, home: Path) -> None:
+    LocalStorage().create(session(cost_usd=0.1 + 0.2))
+    assert "cost usd          0.3\n" in scopecraft("show", "auth-05A").stdout
+    assert json.loads(scopecraft("show", "auth-05A", "--json").stdout)["cost_usd"] == 0.1 + 0.2
+
+
 def test_sessions_of_several_repositories_name_them(scopecraft: Scopecraft, home: Path) -> None:
     make("/code/app/.git", "/code/site/.git", "/old/site/.git")
     heading, *rows = scopecraft("list").stdout.splitlines()
