@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from scopecraft_git import errors
 from tests.cli import renew
@@ -13,6 +14,14 @@ def test_every_error_says_what_it_was_approved_to_say() -> None:
 
 def test_one_session_waits() -> None:
     assert errors.QueueFullError(1, 1).message == "The queue is full: 1 session waits and the limit is 1"
+
+
+def test_a_home_that_cannot_be_written_is_not_offered_again() -> None:
+    usual = Path.home() / ".scopecraft"
+    for home in (usual, usual.with_name("other")):
+        hint = errors.HomeNotWritableError(home, "permission denied").hint
+        assert "SCOPECRAFT_HOME=/" in hint
+        assert not hint.endswith(str(home))
 
 
 def test_every_hint_holds_something_to_type() -> None:

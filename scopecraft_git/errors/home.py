@@ -10,9 +10,10 @@ from scopecraft_git.errors.base import RefusedError, ScopecraftError, did_you_me
 
 class HomeNotWritableError(RefusedError):
     def __init__(self, home: Path, reason: str) -> None:
+        usual, other = Path.home() / ".scopecraft", Path.home() / ".local/share/scopecraft"
         super().__init__(
             f"Sessions are kept in {home}, which cannot be written ({reason})",
-            f"Make it writable, or choose another folder: export SCOPECRAFT_HOME={Path.home() / '.scopecraft'}",
+            f"Make it writable, or choose another folder: export SCOPECRAFT_HOME={other if home == usual else usual}",
         )
 
 
