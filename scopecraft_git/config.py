@@ -25,6 +25,8 @@ from scopecraft_git.errors import (
 Size = Annotated[ByteSize, PlainSerializer(lambda size: size.human_readable(), when_used="json")]
 """Bytes, written as 512m or 2g."""
 DEFAULT, COMMAND_LINE = "default", "command line"
+GIT_CONFIG = "git config"
+STORAGE_IS_EVERYWHERE = "sessions belong to the user and not to a repository; use git scopecraft config set storage"
 NOT_SETTINGS = frozenset({"SCOPECRAFT_HOME", "SCOPECRAFT_SESSION", "SCOPECRAFT_DISABLE_PLUGINS"})
 
 
@@ -139,6 +141,8 @@ def load(git_config: Mapping[str, str] | None = None, flags: Mapping[str, Any] |
     merged: dict[str, Any] = {}
     for layer in layers(git_config or {}, flags or {}):
         _validate(layer)
+        if layer.origin == GIT_CONFIG and "storage" in layer.values:
+            raise InvalidSettingError("storage", layer.origin, STORAGE_IS_EVERYWHERE)
         merged = _merge(merged, layer.values)
     return Settings.model_validate(merged)
 
@@ -211,7 +215,7 @@ def layers(git_config: Mapping[str, str], flags: Mapping[str, Any]) -> list[Laye
     """What was set where, weakest first."""
     found = [
         Layer(str(paths.config_file()), _file_values()),
-        Layer("git config", _git_values(git_config)),
+        Layer(GIT_CONFIG, _git_values(git_config)),
         Layer("environment", _environment_values()),
         Layer("flag", dict(flags)),
     ]

@@ -141,7 +141,8 @@ def _known(storage: Storage) -> Queue:
 def _reserve(session_id: str, settings: Settings) -> None:
     with _locked():
         queue = read()
-        if queue is None or _is_full(queue, settings):
+        # A slot that was taken and never used weighs as much as a place, but for a queue in which nothing starts.
+        if queue is None or queue.obstacle or _is_full(queue, settings):
             queue, _ = _healed(plugins.storage(settings.storage))
         if _is_full(queue, settings):
             raise QueueFullError(len(queue.waiting), settings.max_waiting)
@@ -149,8 +150,8 @@ def _reserve(session_id: str, settings: Settings) -> None:
 
 
 def _is_full(queue: Queue, settings: Settings) -> bool:
-    """A session that could start at once needs no place among those that wait."""
-    free = max(0, settings.max_running - len(queue.running))
+    """A session that could start at once needs no place among those that wait; while nothing starts, none could."""
+    free = 0 if queue.obstacle else max(0, settings.max_running - len(queue.running))
     return len(queue.waiting) >= settings.max_waiting + free
 
 

@@ -56,7 +56,7 @@ class QueueAndModel(RuleBasedStateMachine):
     @rule(worktree=st.integers(1, 4), max_running=st.integers(1, 3), max_waiting=st.integers(0, 4))
     def submit(self, worktree: int, max_running: int, max_waiting: int) -> None:
         limits = Settings(max_running=max_running, max_waiting=max_waiting, min_free_memory=0)
-        free = max(0, max_running - len(self.running))
+        free = 0 if self.held else max(0, max_running - len(self.running))
         try:
             made = submit(self.storage, limits, worktree=Path(f"/code/{worktree}"))
         except QueueFullError:

@@ -133,6 +133,16 @@ def test_while_it_is_held_nothing_starts(storage: LocalStorage) -> None:
     assert taken(storage) == waiting
 
 
+def test_while_it_is_held_a_slot_is_no_place(storage: LocalStorage) -> None:
+    session_queue.hold(storage, held=True)
+    ids = [submit(storage) for _ in range(SMALL.max_waiting)]
+    with pytest.raises(QueueFullError, match="2 sessions wait and the limit is 2"):
+        submit(storage)
+    session_queue.hold(storage, held=False)
+    ids.append(submit(storage))
+    assert snapshot().waiting == tuple(ids)
+
+
 def test_where_memory_is_short_nothing_starts_and_the_queue_says_why(storage: LocalStorage) -> None:
     short = submit(storage, GREEDY)
     later = submit(storage)

@@ -125,7 +125,7 @@ class Supervisor:
         for step in (self.start_waiting, self.adopt, self.pass_on_requests, self.publish):
             self.attempt(step)
         now = time.monotonic()
-        soon = self._failed or self._is_asked or session_queue.snapshot().reason
+        soon = self._failed or self._is_asked or self._queue().reason
         pause = TICK if soon else LOOKS_AROUND
         due = [trouble.until for trouble in self.troubles.values()]
         self._looks_at = max(now + SHORTEST_PAUSE, min([now + pause, *due]))
@@ -149,8 +149,16 @@ class Supervisor:
 
     def is_busy(self) -> bool:
         """Whether it is needed; while something fails it cannot know."""
-        queue = session_queue.snapshot()
+        queue = self._queue()
         return bool(self._failed or self.followed or self.troubles or (queue.waiting and not queue.held))
+
+    def _queue(self) -> session_queue.Queue:
+        try:
+            return session_queue.snapshot()
+        except ScopecraftError as error:  # of a newer version, whose supervisor is about to replace this one
+            self._failed = True
+            complain("the queue", error)
+            return session_queue.Queue()
 
     def _leave(self, _signal: int, _frame: object) -> None:
         self._told_to_leave = True

@@ -106,3 +106,11 @@ def test_a_file_that_cannot_be_read_is_left_alone(scopecraft: Scopecraft, home: 
         assert refused.code == 4
         assert refused.stderr.splitlines()[1] == f"↳ Correct it, or set it aside: mv {file} {file}.broken"
     assert file.read_text() == "{"
+
+
+def test_no_repository_has_a_storage_of_its_own(scopecraft: Scopecraft, repo: Path, git: Any) -> None:
+    """The supervisor serves them all, and would never find its sessions."""
+    git(repo, "config", "scopecraft.storage", "local")
+    refused = scopecraft("run", "one", "-p", "x", "-e", "local", "-a", "command", "--", "true")
+    assert refused.code == 4
+    assert "use git scopecraft config set storage" in refused.stderr

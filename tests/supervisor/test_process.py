@@ -219,3 +219,17 @@ def test_what_a_killed_one_left_of_a_session_that_is_over_is_cleared_away(scopec
     assert not (paths.session(session) / "stdin").exists()
     assert (paths.session(session) / "events.jsonl").read_bytes() == events
     assert show(scopecraft, session)["status"] == "completed"
+
+
+def test_a_queue_of_a_newer_format_stops_nobody_from_following(scopecraft: Scopecraft, gate: Path) -> None:
+    session = start(scopecraft, "one", waiting(gate))
+    pid = supervisor_id()
+    queue = json.loads(paths.queue_file().read_bytes())
+    paths.queue_file().write_text(json.dumps(queue | {"schema_version": 99}))
+    supervisor.wake()
+    log = paths.supervisor() / "supervisor.log"
+    until(lambda: "newer version" in log.read_text())
+    paths.queue_file().write_text(json.dumps(queue))
+    gate.touch()
+    assert scopecraft("wait", session).code == 0
+    assert supervisor_id() == pid
