@@ -67,9 +67,12 @@ def _own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def home() -> Iterator[Path]:
     """SCOPECRAFT_HOME of this test, with its folders. A supervisor that a test started ends with it."""
     from scopecraft_git import paths
+    from scopecraft_git.supervisor import waking
 
     yield paths.ensure_home()
     end_supervisor()
+    while waking.started:
+        waking.started.pop().wait(10)
 
 
 def end_supervisor() -> None:

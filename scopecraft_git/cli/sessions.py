@@ -47,7 +47,7 @@ def show(session: SessionName, json: Json = False) -> None:
 
 def wait(
     wanted: SessionNames,
-    timeout: Annotated[float | None, typer.Option(metavar="SECONDS", help="Give up after this long")] = None,
+    timeout: Annotated[float | None, typer.Option(metavar="SECONDS", min=0, help="Give up after this long")] = None,
 ) -> None:
     """Wait until sessions have ended; fails unless all completed"""
     waiting = context.sessions_called(wanted)

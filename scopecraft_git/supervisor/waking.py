@@ -26,7 +26,7 @@ OF_THE_COMMAND = frozenset({"TMUX", "TMUX_PANE", "SCOPECRAFT_SESSION", "TASK_ID"
 """What the environment says of where a command was typed; it is nothing to the supervisor."""
 COMMAND = (sys.executable, "-P", "-m", "scopecraft_git.supervisor")
 
-_started: list[subprocess.Popen[bytes]] = []
+started: list[subprocess.Popen[bytes]] = []
 """Kept, so that nobody is told that this process leaves children behind: that is what it is for."""
 
 
@@ -45,7 +45,7 @@ def _wake() -> None:
         if _is_outdated(presence.supervising()):
             _start(None)
         return
-    if _started and _started[-1].poll() is None:
+    if started and started[-1].poll() is None:
         return
     for _ in range(ASKED_AGAIN):
         if (lock := files.try_lock(presence.lock_file())) is not None:
@@ -95,7 +95,7 @@ def take_up(arguments: list[str]) -> int | None:
 
 def _start(lock: int | None) -> None:
     """A supervisor that has `lock` from its birth, or one that waits until it is free."""
-    if lock is None and _started and _started[-1].poll() is None:
+    if lock is None and started and started[-1].poll() is None:
         return
     environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_") and k not in OF_THE_COMMAND}
     with (paths.supervisor() / "supervisor.log").open("a") as output:
@@ -109,7 +109,7 @@ def _start(lock: int | None) -> None:
             pass_fds=[] if lock is None else [lock],
             start_new_session=True,
         )
-    _started.append(process)
+    started.append(process)
 
 
 def _is_outdated(holder: presence.Holder | None) -> bool:
