@@ -57,7 +57,7 @@ class Storm:
         self.struck: Counter[str] = Counter()
 
     def rage(self) -> None:
-        while self.pending or self.flying or self.left:
+        while self.pending or self.flying or (self.left and any(LocalStorage().sessions(active=True))):
             while self.pending and len(self.flying) < FLYING:
                 task = self.pending.popleft()
                 self.flying[self.start(task)] = task
@@ -124,7 +124,7 @@ def most_at_once(found: list[Session]) -> int:
 
 def weather(scopecraft: Scopecraft, repo: Path, executor: str, sessions: int, kills: int) -> None:
     """A storm, and what has to hold after it: all that would have come of it without."""
-    start = starter(repo, executor, script(seconds=kills * PAUSE / 2 / (sessions / AT_MOST)))
+    start = starter(repo, executor, script(seconds=kills * PAUSE / (sessions / AT_MOST)))
     assert start("calm").wait(60) == 0
     assert scopecraft("wait", "calm").code == 0
     storm = Storm(start, [f"task-{number}" for number in range(sessions)], kills)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,16 @@ from tests.conftest import Scopecraft, end_supervisor
 from tests.executors.contract import until
 from tests.test_main_job import local, show
 
-COUNTS = "n=0; until test -e {gate}; do n=$((n+1)); echo $n; sleep 0.05; done"
+COUNTS = f"""exec {sys.executable} -uc '
+import pathlib, signal, sys, time
+n = 0
+while not pathlib.Path("{{gate}}").exists():
+    n += 1
+    print(n)
+    time.sleep(0.05)
+'"""
+"""In no shell: one that is frozen while it starts a program is not seen to be, and may miss an interrupt."""
+SAYS_BYE = 'signal.signal(signal.SIGINT, lambda *_: (print("bye"), sys.exit(3)))\nn = 0'
 FINISHED = '{"type":"result","subtype":"success","is_error":false,"result":"done"}'
 NEVER = {"SCOPECRAFT_WATCHDOG__FIRST_EVENT_MINUTES": "0", "SCOPECRAFT_IDLE_MINUTES": "0"}
 SOON = "0.02"
@@ -77,7 +87,7 @@ def test_a_paused_session_stands_still_until_it_is_resumed(scopecraft: Scopecraf
 
 
 def test_a_paused_session_stays_so_across_supervisors_and_can_be_stopped(scopecraft: Scopecraft, gate: Path) -> None:
-    session = start(scopecraft, f"trap 'echo bye; exit 3' INT; {COUNTS.format(gate=gate)}")
+    session = start(scopecraft, COUNTS.format(gate=gate).replace("n = 0", SAYS_BYE))
     until(lambda: said(session))
     scopecraft("pause", session)
     end_supervisor()

@@ -23,6 +23,7 @@ from scopecraft_git.protocols import ExecRequest, Exit, Imported
 TAKES_INPUT_WITHIN = 30.0
 RESUMES_WITHIN = 2.0
 """Seconds after which input for a paused agent is given back."""
+END_IS_KNOWN_WITHIN = 2.0
 STATE_FOLLOWS_WITHIN = 0.2
 """Seconds: the log of a container ends a moment before its state says so."""
 LOOKS_AGAIN = 0.25
@@ -85,8 +86,12 @@ class DockerExecution:
 
     def resume(self) -> None:
         if self._state().get("Status") == "paused":
-            with contextlib.suppress(NotThereError, NotNowError), self._asked("resume the container"):
-                self.engine.working.unpause(self.container)
+            try:
+                with contextlib.suppress(NotThereError, NotNowError), self._asked("resume the container"):
+                    self.engine.working.unpause(self.container)
+            except DockerRefusedError:
+                if self.wait(END_IS_KNOWN_WITHIN) is None:  # else it died in the ice, which the engine had yet to learn
+                    raise
 
     def import_commits(self) -> list[Imported]:
         return Homecoming(self.request).bring(ended=self.poll() is not None)

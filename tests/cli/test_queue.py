@@ -158,12 +158,12 @@ def test_nothing_starts_where_memory_is_short(scopecraft: Scopecraft) -> None:
 
 
 def test_a_full_queue_exits_with_4_and_leaves_nothing(scopecraft: Scopecraft, held: None, repo: Path, git: Any) -> None:
-    none_waits = {"SCOPECRAFT_MAX_WAITING": "0"}
-    start(scopecraft, "one", **none_waits)
+    one_waits = {"SCOPECRAFT_MAX_WAITING": "1"}
+    start(scopecraft, "one", **one_waits)
     before = everything(repo, git)
-    refused = scopecraft(*local("two", "true", "-p", "x"), env=ONE_AT_A_TIME | none_waits)
+    refused = scopecraft(*local("two", "true", "-p", "x"), env=ONE_AT_A_TIME | one_waits)
     assert refused == (
-        4, "", "✗ The queue is full: 1 session waits and the limit is 0\n"
+        4, "", "✗ The queue is full: 1 session waits and the limit is 1\n"
         "↳ See who waits: git scopecraft queue; or allow more: git config --global scopecraft.max-waiting 20\n",
     )  # fmt: skip
     assert everything(repo, git) == before
