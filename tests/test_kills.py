@@ -57,7 +57,7 @@ class Storm:
         self.struck: Counter[str] = Counter()
 
     def rage(self) -> None:
-        while self.pending or self.flying or (self.left and any(LocalStorage().sessions(active=True))):
+        while self.pending or self.flying or (self.left and dict(self.targets())):
             while self.pending and len(self.flying) < FLYING:
                 task = self.pending.popleft()
                 self.flying[self.start(task)] = task
