@@ -90,7 +90,7 @@ class AgentSettings(Section):
 class WatchdogSettings(Section):
     """What happens to a session that does not do what it should: warn, or stop."""
 
-    idle: Literal["warn", "stop"] = "warn"
+    idle: Literal["warn", "pause", "interrupt", "stop"] = "warn"
     """What happens to a session that is idle."""
     first_event_minutes: float = Field(default=2.0, ge=0)
     """Minutes that an unattended agent has to say something at all; 0 for any time."""
@@ -100,6 +100,58 @@ class WatchdogSettings(Section):
     """Seconds that an agent has to leave after its result; 0 for any time."""
     lingering: Literal["warn", "stop"] = "stop"
     """What happens when it does not."""
+
+
+class BudgetSettings(Section):
+    """What a session may use up; 0 for any amount."""
+
+    turns: int = Field(default=0, ge=0)
+    """Turns of the agent: answers of its model."""
+    usd: float = Field(default=0.0, ge=0)
+    """Dollars, as the agent reports them."""
+    tokens: int = Field(default=0, ge=0)
+    """Tokens, read and written, those from a cache not counted."""
+    minutes: float = Field(default=0.0, ge=0)
+    """Minutes of work, pauses not counted."""
+    action: Literal["warn", "pause", "interrupt", "stop"] = "stop"
+    """What happens when one of them is used up."""
+    warn_at: float = Field(default=0.8, ge=0, le=1)
+    """The part of it at which a warning comes; 0 for none."""
+
+
+class WebhookSettings(Section):
+    """Where what a human should know is posted, as JSON."""
+
+    url: str | None = None
+    """An http or https address."""
+    secret_file: str | None = None
+    """File whose content signs each post: HMAC-SHA256 of the body, in X-Scopecraft-Signature."""
+    attempts: int = Field(default=5, ge=1)
+    """How often a post is tried, with growing pauses."""
+    timeout_seconds: float = Field(default=10.0, gt=0)
+    """Seconds that each of them may take."""
+
+
+class NotifySettings(Section):
+    """How a human is told of what happens while nobody looks."""
+
+    on: tuple[Literal["waiting", "idle", "stopped", "failed", "completed", "error"], ...] = (
+        "waiting",
+        "idle",
+        "stopped",
+        "failed",
+    )
+    """What is told."""
+    bell: bool = True
+    """Ring the terminal's bell, where one of ours is open."""
+    desktop: bool = False
+    """Show a notification of the desktop."""
+    webhook: WebhookSettings = WebhookSettings()
+
+
+class DashboardSettings(Section):
+    keys: dict[str, str] = Field(default_factory=dict)
+    """Keys by what they do, such as `{"approve": "y"}`; the dashboard's help lists the names."""
 
 
 class Settings(Section):
@@ -114,6 +166,9 @@ class Settings(Section):
     idle_minutes: float = Field(default=10.0, ge=0)
     """Minutes of silence after which a session counts as idle; 0 for never."""
     watchdog: WatchdogSettings = WatchdogSettings()
+    budget: BudgetSettings = BudgetSettings()
+    notify: NotifySettings = NotifySettings()
+    dashboard: DashboardSettings = DashboardSettings()
     executor: ExecutorSettings = ExecutorSettings()
     agent: str = "claude"
     """Agent that does the tasks."""

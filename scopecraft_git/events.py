@@ -5,11 +5,21 @@ An `Agent` turns each line of its output into events; the monitor numbers and st
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from scopecraft_git.models import Model, Time, rfc3339
+
+
+class Severity(StrEnum):
+    INFO = "info"
+    """It sees to that itself, such as a request that is tried again."""
+    WARNING = "warning"
+    """Something failed, as things do: a file that is not there, a command."""
+    CRITICAL = "critical"
+    """It cannot go on like this without a human: no permission, no login, no disk."""
 
 
 class Text(Model):
@@ -31,6 +41,8 @@ class ToolCall(Model):
     name: str
     input: dict[str, Any] = Field(default_factory=dict)
     parent_id: str | None = None
+    at: Time | None = None
+    """When the agent says that it was; None when it does not say."""
 
 
 class ToolResult(Model):
@@ -40,6 +52,13 @@ class ToolResult(Model):
     text: str
     is_error: bool = False
     parent_id: str | None = None
+    at: Time | None = None
+    tool: str | None = None
+    """The call's tool. This and what follows is the monitor's, not the agent's; None when the call is not known."""
+    duration_ms: int | None = None
+    """From the call to here, by the agent's clock where it tells, else as the monitor saw them."""
+    severity: Severity | None = None
+    """How bad an error is; None when it is none."""
 
 
 class Usage(Model):
@@ -74,6 +93,8 @@ class Finished(Model):
     cost_usd: float | None = None
     turns: int | None = None
     duration_ms: int | None = None
+    severity: Severity | None = None
+    """The monitor's, like `ToolResult.severity`."""
 
 
 class Notice(Model):
@@ -84,6 +105,8 @@ class Notice(Model):
     """One word for programs, such as `started`, `retry`, `imported`, `stopping`."""
     text: str
     data: dict[str, Any] = Field(default_factory=dict)
+    severity: Severity | None = None
+    """None for what is no trouble."""
 
 
 class Unrecognized(Model):

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import pluggy
 
-from scopecraft_git.protocols import Agent, Executor, HandlerFactory, Storage
+from scopecraft_git.protocols import Agent, ErrorKind, Executor, HandlerFactory, Storage
 
 hookspec = pluggy.HookspecMarker("scopecraft")
 hookimpl = pluggy.HookimplMarker("scopecraft")
@@ -34,3 +34,8 @@ def register_storage() -> Iterable[Storage]:  # type: ignore[empty-body]
 @hookspec
 def register_monitor_handlers() -> Iterable[HandlerFactory]:  # type: ignore[empty-body]
     """Handlers this plugin adds; every session gets one of each."""
+
+
+@hookspec
+def register_error_kinds() -> Iterable[ErrorKind]:  # type: ignore[empty-body]
+    """Rows for the table that tells how bad an error is."""

@@ -102,6 +102,52 @@ class ToolUse(Model):
     errors: int = 0
 
 
+class Tokens(Model):
+    """Of a whole session, each message counted once."""
+
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+
+
+class Approval(Model):
+    """A tool call that waits for a human's word."""
+
+    id: str
+    """What `approve` and `deny` name; the agent's id of the request."""
+    tool: str
+    input: dict[str, Any] = Field(default_factory=dict)
+    """Long texts in it are cut; the events have all of it."""
+    reason: str
+    """Why it is asked: the message of the rule, or what a handler said."""
+    since: Time
+    until: Time | None = None
+    """When it is answered without anyone's word; None for never."""
+
+
+class MessageState(StrEnum):
+    QUEUED = "queued"
+    """On disk, for whoever supervises the session."""
+    DELIVERED = "delivered"
+    """In the agent's hands."""
+    SEEN = "seen"
+    """The agent has taken it up. Only of agents that tell."""
+    REFUSED = "refused"
+    """The agent took no more input."""
+
+
+class Message(Model):
+    """What a human told the agent in mid-session."""
+
+    id: str
+    """A UUID."""
+    text: str
+    """Cut when it is long."""
+    state: MessageState
+    sent_at: Time
+
+
 class Outcome(Model):
     """How a session ended, and how that is known."""
 
@@ -140,6 +186,13 @@ class Session(Model):
     messages: int = 0
     """How many texts the agent wrote."""
     tools_used: tuple[ToolUse, ...] = ()
+    tokens: Tokens | None = None
+    errors: dict[str, int] = Field(default_factory=dict)
+    """How many, by severity."""
+    approvals: tuple[Approval, ...] = ()
+    """What waits for a human's word, oldest first."""
+    inbox: tuple[Message, ...] = ()
+    """What the agent was told in mid-session, oldest first; the newest few."""
     last_activity: Time | None = None
     last_message: str | None = None
     agent_session_id: str | None = None

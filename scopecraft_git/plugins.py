@@ -17,7 +17,7 @@ import pluggy
 
 from scopecraft_git import __version__, hookspecs
 from scopecraft_git.errors import BrokenPluginError, DuplicatePluginError, UnknownPluginError
-from scopecraft_git.protocols import Agent, Executor, HandlerFactory, Storage
+from scopecraft_git.protocols import Agent, ErrorKind, Executor, HandlerFactory, Storage
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -31,12 +31,14 @@ BUILT_IN: Mapping[str, tuple[str, ...]] = {
     "agent": ("scopecraft_git.agents.claude", "scopecraft_git.agents.command"),
     "storage": ("scopecraft_git.storage.local",),
     "handler": ("scopecraft_git.handlers.activity",),
+    "error": ("scopecraft_git.handlers.error_kinds",),
 }
 HOOKS = {
     "executor": "register_executors",
     "agent": "register_agents",
     "storage": "register_storage",
     "handler": "register_monitor_handlers",
+    "error": "register_error_kinds",
 }
 ENTRY_POINTS = "scopecraft"
 
@@ -80,6 +82,13 @@ def handlers() -> list[HandlerFactory]:
     """One factory for each name, built-ins first; the first plugin's where two register one name."""
     first = {item.name: item for _, item in reversed(_offered("handler").items)}
     return cast(list[HandlerFactory], [first[name] for name in names("handler")])
+
+
+def error_kinds() -> list[ErrorKind]:
+    """Plugins' rows before ours, so that they can judge an error otherwise."""
+    offered = _offered("error").items
+    ours = [item for plugin, item in offered if f"scopecraft_git.{plugin}" in BUILT_IN["error"]]
+    return cast(list[ErrorKind], [item for _, item in offered if item not in ours] + ours)
 
 
 def names(kind: str) -> list[str]:

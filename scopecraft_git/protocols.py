@@ -7,16 +7,17 @@ and the built-ins pass the same suite as anyone else's.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from signal import Signals
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from pydantic import ConfigDict
 
 from scopecraft_git.config import AgentSettings, Settings
 from scopecraft_git.errors import ScopecraftError
-from scopecraft_git.events import Event, LoggedEvent, PermissionRequest
+from scopecraft_git.events import Event, LoggedEvent, PermissionRequest, Severity
 from scopecraft_git.models import Mode, Model, Session, SessionStatus
 
 
@@ -49,6 +50,11 @@ class Agent(Protocol):
     """Whether it is what the user gives after `--`."""
     resumes: bool
     """Whether it can go on with an earlier session of its own, named by `AgentRequest.resume`."""
+    asks: bool
+    """Whether, unattended, it asks before it calls a tool, with a `PermissionRequest`.
+
+    If not, its calls are judged as they are seen, when they may have been made.
+    """
     login_files: tuple[str, ...]
     """Files below the home directory that hold its login; a container's home gets copies of them."""
     input_box: str | None
@@ -64,14 +70,21 @@ class Agent(Protocol):
     def environment(self, request: AgentRequest) -> Mapping[str, str]:
         """Variables it needs beside the user's `agents.<name>.env`."""
 
-    def message(self, text: str, mode: Mode = Mode.AUTONOMOUS) -> bytes:
-        """`text` as it takes it, from stdin or pasted into its terminal; the prompt is the first message."""
+    def message(self, text: str, mode: Mode = Mode.AUTONOMOUS, *, id: str = "") -> bytes:  # noqa: A002 - a message's
+        """`text` as it takes it, from stdin or pasted into its terminal; the prompt is the first message.
+
+        `id` is a UUID. An agent that can be told it takes a message that is given twice once, and tells that it has
+        taken it up: by a `Notice` with the code `prompt` and `data["message_id"]`.
+        """
 
     def parse(self, line: bytes) -> list[Event]:
         """One line of output without its newline. Never raises and drops nothing: the unknown is `Unrecognized`."""
 
     def answer(self, request: PermissionRequest, *, allow: bool, message: str = "") -> bytes:
         """The answer to a permission request, as it reads it from stdin. `message` tells it why not."""
+
+    def interrupt(self, mode: Mode) -> bytes | None:
+        """What ends its turn, for `Execution.interrupt`; None when only a signal does, which ends the session."""
 
     def transcript(self, request: AgentRequest) -> str | None:
         """Where its interactive mode keeps a record, as a glob below the home directory; None if nowhere."""
@@ -158,6 +171,9 @@ class Execution(Protocol):
         Raises `TimeoutError` when it takes none yet, such as while a dialog waits for a human: nothing was given.
         """
 
+    def interrupt(self, data: bytes) -> None:
+        """Give it what `Agent.interrupt` says: as keys that are pressed where there is a terminal, else like `send`."""
+
     def close_input(self) -> None:
         """Let it read the end of its input. Idempotent."""
 
@@ -195,6 +211,9 @@ class Executor(Protocol):
     remove; what is left of it goes when the session ends.
     """
 
+    worktree_seen_at: Path | None
+    """Where its agents find the worktree; None for where it is."""
+
     def check(self, settings: Settings, argv: Sequence[str], /) -> None:
         """Raise `ExecutorUnavailableError` if nothing could start here now. Called before a session is queued."""
 
@@ -220,25 +239,86 @@ class Executor(Protocol):
 
 
 class Action(StrEnum):
+    """What a handler wants done, mildest first; where several want something, the hardest is done."""
+
     WARN = "warn"
+    """Note it."""
+    ASK = "ask"
+    """A human decides whether the call is made. Of anything but a `PermissionRequest`: pause."""
+    DENY = "deny"
+    """The call is not made, and the reason given to the agent. Of anything but a `PermissionRequest`: interrupt."""
+    PAUSE = "pause"
+    INTERRUPT = "interrupt"
+    """End the agent's turn; where nothing but a signal does that, stop."""
     STOP = "stop"
 
 
 class Verdict(NamedTuple):
     action: Action
     reason: str
+    """For the human and, where a call is denied, for the agent."""
+    until: datetime | None = None
+    """Of `ASK`: when nobody's word is waited for any longer."""
+    otherwise: Action | None = None
+    """Of `ASK` with `until`: what then is done; None to allow the call."""
+
+
+class HandlerRequest(NamedTuple):
+    """What a handler is made for."""
+
+    session: Session
+    """As it was when the handler was made."""
+    settings: Settings
+    worktree: Path
+    """Where the agent sees it; paths in tool calls are its."""
+    agent_asks: bool
+    """`Agent.asks`, in this mode: whether a call is judged when its `PermissionRequest` comes, else as it is seen."""
 
 
 class MonitorHandler(Protocol):
-    """Watches one session. Made anew for each session and for each restart of the supervisor."""
+    """Watches one session. Made anew for each session and for each restart of the supervisor.
+
+    One that also fulfils `Timekeeper` is called when time has passed, too.
+    """
 
     name: str
 
     def handle(self, session: Session, event: Event) -> Verdict | None:
-        """Called for every event, in order, also for those of before a restart (whose verdicts are not carried out)."""
+        """Called for every event, in order, also for those of before a restart.
+
+        Verdicts on those are not carried out again, but for a `PermissionRequest` that nobody has answered: that is
+        judged anew. One that raises is left out for the rest of this session, with a notice.
+        """
 
     def summary(self) -> Mapping[str, Any]:
         """Fields of the session's record that this handler keeps, as they now are."""
+
+
+class Passed(NamedTuple):
+    """Seconds in which the session was at work: neither paused, nor waiting for a human, nor the machine asleep."""
+
+    now: float
+    """Since its start."""
+    spoke: float
+    """What `now` was when its agent last said something."""
+    silent: frozenset[str]
+    """Codes of the notices since then."""
+
+
+class Deadline(NamedTuple):
+    """By when something is to have happened."""
+
+    code: str
+    """Of the notice that tells that it was missed; a deadline is missed once."""
+    due: float
+    """In seconds, as `Passed.now` counts them."""
+    verdict: Verdict
+
+
+@runtime_checkable
+class Timekeeper(Protocol):
+    def deadlines(self, session: Session, passed: Passed) -> Iterable[Deadline]:
+        """What the session can still miss, as it now stands. Called often, and cheap; changes nothing."""
 
 
 class HandlerFactory(Protocol):
@@ -246,7 +326,16 @@ class HandlerFactory(Protocol):
 
     name: str
 
-    def __call__(self) -> MonitorHandler: ...
+    def __call__(self, request: HandlerRequest, /) -> MonitorHandler: ...
+
+
+class ErrorKind(NamedTuple):
+    """A row of the table that tells how bad an error is. The first that matches counts, plugins' before ours."""
+
+    name: str
+    severity: Severity
+    pattern: str
+    """Regular expression, searched without regard to case in an error's text."""
 
 
 class Storage(Protocol):

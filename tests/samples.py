@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from scopecraft_git import paths
+from scopecraft_git import paths, plugins
 from scopecraft_git.config import Settings
 from scopecraft_git.events import Event, LoggedEvent, Text
 from scopecraft_git.models import Mode, Session
-from scopecraft_git.protocols import ExecRequest
+from scopecraft_git.protocols import ExecRequest, HandlerRequest, MonitorHandler
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, 89000, tzinfo=UTC)
 
@@ -52,3 +52,19 @@ def exec_request(of: Session, settings: Settings | None = None) -> ExecRequest:
 
 def logged(seq: int, event: Event | None = None) -> LoggedEvent:
     return LoggedEvent(seq=seq, time=NOW, offset=seq * 100, event=event or Text(text=f"text {seq}"))
+
+
+def handler_request(of: Session | None = None, settings: Settings | None = None, **fields: Any) -> HandlerRequest:
+    made = of or session()
+    defaults: dict[str, Any] = {
+        "session": made,
+        "settings": settings or Settings(),
+        "worktree": made.worktree,
+        "agent_asks": True,
+    }
+    return HandlerRequest(**(defaults | fields))
+
+
+def handlers(of: Session | None = None, settings: Settings | None = None) -> list[MonitorHandler]:
+    """One of each, as every session gets them."""
+    return [make(handler_request(of, settings)) for make in plugins.handlers()]

@@ -17,7 +17,7 @@ from scopecraft_git.errors import HomeFullError
 from scopecraft_git.events import Event, Notice, Text
 from scopecraft_git.models import Session, ToolUse
 from scopecraft_git.monitor import ANSWERED, Digest, Monitor
-from scopecraft_git.protocols import Action, HandlerFactory, Storage, Verdict
+from scopecraft_git.protocols import Action, MonitorHandler, Storage, Verdict
 from tests import samples
 
 STREAMS = Path(__file__).parent / "agents" / "streams" / "2.1.330"
@@ -30,9 +30,9 @@ def storage(home: Path) -> Storage:
     return storage
 
 
-def follow(storage: Storage, handlers: list[HandlerFactory] | None = None, agent: str = "claude") -> Monitor:
+def follow(storage: Storage, handlers: list[MonitorHandler] | None = None, agent: str = "claude") -> Monitor:
     return Monitor(
-        samples.session(), storage, plugins.agent(agent), plugins.handlers() if handlers is None else handlers
+        samples.session(), storage, plugins.agent(agent), samples.handlers() if handlers is None else handlers
     )
 
 
@@ -77,7 +77,7 @@ def test_a_recording_becomes_numbered_events_and_a_record(storage: Storage) -> N
 
 def go_on(storage: Storage, stream: bytes, until: int, size: int) -> Monitor:
     """As a supervisor does that is killed when it has read so far."""
-    monitor = follow(storage, [*plugins.handlers(), Objector])
+    monitor = follow(storage, [*samples.handlers(), Objector()])
     start = monitor.take_up()
     for begin in range(start, max(start, until), size):
         for _ in monitor.feed(stream[begin : min(begin + size, until)]):
@@ -159,10 +159,10 @@ class Raiser(Objector):
 
 
 def test_verdicts_are_returned_and_noted_but_not_those_of_before_a_restart(storage: Storage) -> None:
-    monitor = follow(storage, [Objector], agent="command")
+    monitor = follow(storage, [Objector()], agent="command")
     monitor.take_up()
     assert feed(monitor, b"x\n")[1] == [Verdict(Action.STOP, "no")]
-    again = follow(storage, [Objector], agent="command")
+    again = follow(storage, [Objector()], agent="command")
     again.take_up()
     assert feed(again, b"x\n")[1] == []
     assert again.noticed.ending is not None
@@ -204,7 +204,7 @@ def limited(size: int) -> Iterator[None]:
 
 
 def test_a_handler_that_raises_is_left_out_and_the_others_go_on(storage: Storage) -> None:
-    monitor = follow(storage, [Raiser, Objector], agent="command")
+    monitor = follow(storage, [Raiser(), Objector()], agent="command")
     monitor.take_up()
     verdicts = feed(monitor, b"x\n")[1]
     assert [verdict.action for verdict in verdicts] == [Action.WARN, Action.STOP]

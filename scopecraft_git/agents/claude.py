@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ UNATTENDED = (
     "--output-format", "stream-json",
     "--verbose",
     "--permission-prompt-tool", "stdio",
+    "--replay-user-messages",
 )  # fmt: skip
 
 
@@ -26,6 +28,7 @@ class Claude:
     keeps_input = True
     takes_command = False
     resumes = True
+    asks = True
     login_files: tuple[str, ...] = (".claude/.credentials.json", ".claude.json", ".claude/settings.json")
     input_box: str | None = r"(?m)^[─╭]{3}.*\n(?:│ )?[❯>](?: |\xa0)?((?:.*\n)*?)[─╰]{3}"
     """Between two rules. Not while it holds a shell command (`!`), nor when a dialog has taken its place."""
@@ -39,12 +42,13 @@ class Claude:
         told = {"TASK_ID": request.task, "WORK_MODE": request.mode.value}
         return told | ({"DISABLE_AUTOUPDATER": "1"} if request.mode is Mode.AUTONOMOUS else {})
 
-    def message(self, text: str, mode: Mode = Mode.AUTONOMOUS) -> bytes:
+    def message(self, text: str, mode: Mode = Mode.AUTONOMOUS, *, id: str = "") -> bytes:  # noqa: A002 - a message's
         if mode is Mode.DISPATCH:
             # Typed as the first letter, ! would have it run the text as a shell command.
             return (f" {text}" if text.startswith("!") else text).encode(errors="replace")
         text = text.encode(errors="replace").decode()  # a service refuses half a surrogate pair
-        return _line({"type": "user", "message": {"role": "user", "content": text}})
+        line = {"type": "user", "message": {"role": "user", "content": text}}
+        return _line(line | ({"uuid": id} if id else {}))
 
     def parse(self, line: bytes) -> list[Event]:
         return claude_lines.parse(line)
@@ -57,6 +61,11 @@ class Claude:
         )
         response = {"subtype": "success", "request_id": request.id, "response": verdict}
         return _line({"type": "control_response", "response": response})
+
+    def interrupt(self, mode: Mode) -> bytes | None:
+        if mode is Mode.DISPATCH:
+            return b"\x1b"
+        return _line({"type": "control_request", "request_id": str(uuid.uuid4()), "request": {"subtype": "interrupt"}})
 
     def transcript(self, request: AgentRequest) -> str | None:
         # A resumed session goes on in the file it began in.

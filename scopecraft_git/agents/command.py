@@ -20,6 +20,7 @@ class Command:
     keeps_input = False
     takes_command = True
     resumes = False
+    asks = True
     login_files: tuple[str, ...] = ()
     input_box: str | None = None
 
@@ -31,7 +32,7 @@ class Command:
     def environment(self, request: AgentRequest) -> Mapping[str, str]:
         return {"TASK_ID": request.task, "WORK_MODE": request.mode.value}
 
-    def message(self, text: str, mode: Mode = Mode.AUTONOMOUS) -> bytes:  # noqa: ARG002 - the same in both
+    def message(self, text: str, mode: Mode = Mode.AUTONOMOUS, *, id: str = "") -> bytes:  # noqa: A002, ARG002 - alike
         try:
             return text.encode(errors="surrogateescape")  # what was no UTF-8 when the user typed it arrives as it was
         except UnicodeEncodeError:
@@ -46,6 +47,9 @@ class Command:
 
     def answer(self, request: PermissionRequest, *, allow: bool, message: str = "") -> bytes:
         return Claude().answer(request, allow=allow, message=message)
+
+    def interrupt(self, mode: Mode) -> bytes | None:  # noqa: ARG002 - whatever it is, it has no turns of ours
+        return None
 
     def transcript(self, request: AgentRequest) -> str | None:  # noqa: ARG002 - it keeps none
         return None

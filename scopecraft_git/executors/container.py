@@ -68,6 +68,9 @@ class DockerExecution:
             raise BrokenPipeError("the input of the agent is closed")
         self._write(relay.frame(data))
 
+    def interrupt(self, data: bytes) -> None:
+        self.send(data)
+
     def close_input(self) -> None:
         if not self._input_closed.exists():
             with contextlib.suppress(BrokenPipeError):

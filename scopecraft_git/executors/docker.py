@@ -6,6 +6,7 @@ What does it is imported when first needed: every command that names an executor
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scopecraft_git.config import Settings
@@ -22,6 +23,7 @@ class DockerExecutor:
     name = "docker"
     modes: tuple[Mode, ...] = (Mode.AUTONOMOUS,)
     isolated = True
+    worktree_seen_at: Path | None = Path("/workspace")
 
     def check(self, settings: Settings, _argv: Sequence[str], /) -> None:
         from scopecraft_git.executors import engine, mounts

@@ -31,6 +31,7 @@ class LocalExecutor:
     name = "local"
     modes: tuple[Mode, ...] = (Mode.AUTONOMOUS,)
     isolated = False
+    worktree_seen_at: Path | None = None
 
     def check(self, _settings: Settings, argv: Sequence[str]) -> None:
         if not shutil.which(argv[0]):
@@ -84,6 +85,9 @@ class LocalExecution(LaunchedExecution):
                     if not select.select([], [pipe], [], TAKES_INPUT_WITHIN)[1]:
                         raise BrokenPipeError("the agent reads none of its input")
                     data = data[pipe.write(data) or 0 :]
+
+    def interrupt(self, data: bytes) -> None:
+        self.send(data)
 
     def close_input(self) -> None:
         if self._wait_for_start() and self.processes.launcher_lives():

@@ -49,6 +49,7 @@ class TmuxExecutor:
     name = "tmux"
     modes: tuple[Mode, ...] = (Mode.DISPATCH,)
     isolated = False
+    worktree_seen_at: Path | None = None
 
     def check(self, _settings: Settings, argv: Sequence[str]) -> None:
         if not shutil.which("tmux"):
@@ -133,6 +134,10 @@ class TmuxExecution(LaunchedExecution):
         empty = self._await_box()
         self._paste(text.rstrip("\n"))
         self._press_enter(self._await_pasted(empty))
+
+    def interrupt(self, data: bytes) -> None:
+        self._wait_for_start()
+        self._paste(data.decode(), bracketed=False)
 
     def close_input(self) -> None:
         if self.request.input_box is None:

@@ -8,7 +8,7 @@ from typing import Any
 from scopecraft_git.events import Event, Finished, Notice, Text, ToolCall, ToolResult
 from scopecraft_git.hookspecs import hookimpl
 from scopecraft_git.models import Session, ToolUse
-from scopecraft_git.protocols import HandlerFactory, Verdict
+from scopecraft_git.protocols import HandlerFactory, HandlerRequest, Verdict
 
 LONGEST_MESSAGE = 16_000
 """Characters of the last message that the record keeps; the events keep all of it."""
@@ -24,7 +24,7 @@ class Activity:
 
     name = "activity"
 
-    def __init__(self) -> None:
+    def __init__(self, _request: HandlerRequest, /) -> None:
         self._messages = 0
         self._last_message: str | None = None
         self._uses: dict[str, ToolUse] = {}

@@ -19,8 +19,8 @@ from scopecraft_git.errors import SessionNotFoundError, UnreadableSessionError
 SHORT = ("id", "task", "mode", "executor", "agent", "status", "branch", "worktree")
 FULL = (
     *SHORT, "repository", "base_commit", "created_at", "started_at", "ended_at", "exit_code", "outcome", "evidence",
-    "cost_usd", "messages", "tools_used", "last_activity", "last_message", "agent_session_id", "parent", "continued_by",
-    "path",
+    "cost_usd", "messages", "tools_used", "tokens", "errors", "approvals", "inbox", "last_activity", "last_message",
+    "agent_session_id", "parent", "continued_by", "path",
 )  # fmt: skip
 """Fields that the command line shows. They are only ever added."""
 

@@ -18,7 +18,16 @@ from scopecraft_git.errors import HomeFullError, HomeNotWritableError, Scopecraf
 from scopecraft_git.events import Finished, ToolResult
 from scopecraft_git.models import Mode, Outcome, Session, SessionStatus
 from scopecraft_git.monitor import ANSWERED, Digest, Monitor
-from scopecraft_git.protocols import Action, Execution, Executor, Exit, Imported, Storage
+from scopecraft_git.protocols import (
+    Action,
+    Execution,
+    Executor,
+    Exit,
+    HandlerRequest,
+    Imported,
+    MonitorHandler,
+    Storage,
+)
 from scopecraft_git.repository import Repository
 from scopecraft_git.sessions import Asked
 from scopecraft_git.supervisor import clearing, ending
@@ -53,12 +62,18 @@ class Follower:
         self._changed, self._freed, self._ended = changed, freed, ended
         self._agent = plugins.agent(session.agent)
         self._request = sessions.request(session)
-        self._monitor = Monitor(session, storage, self._agent, plugins.handlers())
+        self._monitor = Monitor(session, storage, self._agent, self._handlers(session))
         self._standing = Standing(session, storage, self._monitor)
         self._watch = Watch(self._standing, self._request.settings)
         self._requests = Requests(self._standing, resumed=self._watch.set)
         self._taken_up = False
         self._imported_at = 0.0
+
+    def _handlers(self, session: Session) -> list[MonitorHandler]:
+        seen_at = plugins.executor(session.executor).worktree_seen_at
+        asks = self._agent.asks and session.mode is Mode.AUTONOMOUS
+        request = HandlerRequest(session, self._request.settings, seen_at or session.worktree, asks)
+        return [make(request) for make in plugins.handlers()]
 
     def start(self) -> None:
         self._thread.start()

@@ -271,8 +271,8 @@ def test_the_unattended_command_line() -> None:
     )
     assert argv == [
         "/opt/claude", "-p", "--input-format", "stream-json", "--output-format", "stream-json", "--verbose",
-        "--permission-prompt-tool", "stdio", "--allowedTools", "Read", "Bash(git add:*)", "--model", "opus",
-        "--append-system-prompt", "Be brief.", "--session-id", UUID, "--max-turns", "5",
+        "--permission-prompt-tool", "stdio", "--replay-user-messages",
+        "--allowedTools", "Read", "Bash(git add:*)", "--model", "opus", "--append-system-prompt", "Be brief.", "--session-id", UUID, "--max-turns", "5",
     ]  # fmt: skip
 
 

@@ -9,13 +9,13 @@ from scopecraft_git.agents.claude import Claude
 from scopecraft_git.events import Event, Finished, Notice, Reasoning, Text, ToolCall, ToolResult, Usage
 from scopecraft_git.handlers.activity import LONGEST_MESSAGE, Activity, register_monitor_handlers
 from scopecraft_git.models import Session, ToolUse
-from tests.samples import session
+from tests.samples import handler_request, session
 
 STREAMS = Path(__file__).parent.parent / "agents" / "streams" / "2.1.330"
 
 
 def summary(*events: Event, of: Session | None = None) -> dict[str, Any]:
-    handler = Activity()
+    handler = Activity(handler_request())
     assert [handler.handle(of or session(), event) for event in events] == [None] * len(events)
     return dict(handler.summary())
 
@@ -120,4 +120,4 @@ def test_a_recorded_session(recording: str, tools: dict[str, tuple[int, int]]) -
 
 def test_it_is_registered() -> None:
     (factory,) = register_monitor_handlers()
-    assert factory.name == factory().name == "activity"
+    assert factory.name == factory(handler_request()).name == "activity"

@@ -90,7 +90,7 @@ def monitor(home: Path) -> Monitor:
     storage = LocalStorage()
     made = samples.session(status=SessionStatus.RUNNING, agent="claude")
     storage.create(made)
-    return Monitor(made, storage, plugins.agent("claude"), plugins.handlers())
+    return Monitor(made, storage, plugins.agent("claude"), samples.handlers(made))
 
 
 def due(monitor: Monitor, path: Path, settings: Settings = EVERY) -> dict[str, float]:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
+from scopecraft_git import description
 from scopecraft_git.agents import claude_lines
-from scopecraft_git.cli.logs import describe
 from scopecraft_git.events import Notice, PermissionRequest
 
 
@@ -9,12 +9,14 @@ def test_what_a_transcript_keeps_for_itself_is_not_shown() -> None:
     for kind in (b"attachment", b"atis-latch", b"file-history-delta"):
         (record,) = claude_lines.parse(b'{"type": "%s", "messageId": "m"}' % kind)
         assert isinstance(record, Notice)
-        assert describe(record) == ""
-    assert describe(Notice(code="started", text="Started claude on tmux")) == "· Started claude on tmux"
+        assert description.of(record) == ""
+    assert description.of(Notice(code="started", text="Started claude on tmux")) == "· Started claude on tmux"
 
 
 def test_a_permission_is_shown_where_it_was_not_given() -> None:
-    assert describe(PermissionRequest(id="1", tool="Bash")) == ""
-    assert describe(Notice(code="permission_answered", text="Allowed Bash", data={"id": "1", "allow": True})) == ""
+    assert description.of(PermissionRequest(id="1", tool="Bash")) == ""
+    assert (
+        description.of(Notice(code="permission_answered", text="Allowed Bash", data={"id": "1", "allow": True})) == ""
+    )
     denied = Notice(code="permission_answered", text="Denied Bash", data={"id": "1", "allow": False})
-    assert describe(denied) == "· Denied Bash"
+    assert description.of(denied) == "· Denied Bash"

@@ -24,10 +24,11 @@ from scopecraft_git.events import (
     ToolCall,
 )
 from scopecraft_git.models import Session
-from scopecraft_git.protocols import Action, Agent, HandlerFactory, MonitorHandler, Storage, Verdict
+from scopecraft_git.monitor.noticed import STOPPING, Noticed
+from scopecraft_git.protocols import Action, Agent, MonitorHandler, Storage, Verdict
 
 ANSWERED = "permission_answered"
-STOPPING = "stopping"
+__all__ = ["ANSWERED", "STOPPING", "Digest", "Monitor", "Noticed"]
 WANT_A_REACTION = (PermissionRequest, Finished)
 
 
@@ -38,48 +39,10 @@ class Digest(NamedTuple):
     verdicts: list[Verdict]
 
 
-class Noticed:
-    """What the supervisor noticed so far, whoever it was then. An agent's own notices are none of it."""
-
-    def __init__(self) -> None:
-        self.latest: dict[str, Notice] = {}
-        self.in_silence: set[str] = set()
-        """Codes since the agent's last output, or since it was resumed."""
-        self.imported: set[tuple[str | None, ...]] = set()
-        self.ending: Notice | None = None
-        """Why the session is being ended, if it is by us; the first reason counts."""
-        self.trouble_since: datetime | None = None
-        self.paused = False
-
-    def __contains__(self, code: str) -> bool:
-        return code in self.latest
-
-    def take(self, logged: LoggedEvent, notice: Notice) -> None:
-        code, data = notice.code, notice.data
-        self.latest[code] = notice
-        self.in_silence.add(code)
-        if self.ending is None and (code in (STOPPING, Action.STOP) or data.get("action") == Action.STOP):
-            self.ending = notice
-        match code:
-            case "imported":
-                self.imported.add(tuple(data.get(name) for name in ("ref", "commit", "note")))
-            case "paused":
-                self.paused = True
-            case "resumed":
-                self.paused = False
-                self.in_silence.clear()
-            case "not_followed":
-                self.trouble_since = self.trouble_since or logged.time
-            case "followed_again":
-                self.trouble_since = None
-        if self.ending:
-            self.paused = False  # it has to run to end
-
-
 class Monitor:
     """One session's. `session` is the record as the events so far make it; saving it is the caller's."""
 
-    def __init__(self, session: Session, storage: Storage, agent: Agent, handlers: Iterable[HandlerFactory]) -> None:
+    def __init__(self, session: Session, storage: Storage, agent: Agent, handlers: Iterable[MonitorHandler]) -> None:
         self.session = session
         self.noticed = Noticed()
         self.finished: Finished | None = None
@@ -89,7 +52,7 @@ class Monitor:
         self.unanswered: dict[str, PermissionRequest] = {}
         self._storage = storage
         self._agent = agent
-        self._handlers: list[MonitorHandler] = [make() for make in handlers]
+        self._handlers = list(handlers)
         self._lock = threading.RLock()
         self._seq = 0
         self._line: list[bytes] = []
@@ -170,7 +133,7 @@ class Monitor:
                 events = self._agent.parse(line)[again:]
                 verdicts = self._not_noticed + [verdict for event in events for verdict in self._ask(event)]
                 found += [(self._line_starts, event) for event in events]
-                found += [(None, Notice(code=action, text=reason)) for action, reason in verdicts]
+                found += [(None, Notice(code=verdict.action, text=verdict.reason)) for verdict in verdicts]
                 taken.events.extend(events)
                 taken.verdicts.extend(verdicts)
                 self._line_starts += len(line) + 1

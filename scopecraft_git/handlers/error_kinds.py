@@ -1,0 +1,23 @@
+"""How bad an error is, by what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from scopecraft_git.events import Severity
+from scopecraft_git.hookspecs import hookimpl
+from scopecraft_git.protocols import ErrorKind
+
+KINDS = (
+    ErrorKind("permission", Severity.CRITICAL, r"permission denied|operation not permitted"),
+    ErrorKind("authentication", Severity.CRITICAL, r"authentication|unauthorized|invalid api key"),
+    ErrorKind("disk", Severity.CRITICAL, r"no space left on device|disk quota exceeded|read-only file system"),
+    ErrorKind("file not found", Severity.WARNING, r"no such file or directory|does not exist|not found"),
+    ErrorKind("failed", Severity.WARNING, r""),
+)
+"""The last one matches whatever failed."""
+
+
+@hookimpl
+def register_error_kinds() -> Iterable[ErrorKind]:
+    return KINDS
