@@ -1,67 +1,291 @@
-"""Events as a person reads them."""
+"""Events as a person reads them: the one wording for logs, watch, dashboard and notifications.
+
+All of it is foreign text made safe: it holds no control character but newlines, and is never markup.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Literal
 
 from scopecraft_git.console import safe_line, safe_text
 from scopecraft_git.events import (
     Event,
     Finished,
     Notice,
-    PermissionRequest,
     Reasoning,
+    Severity,
     Text,
     ToolCall,
     ToolResult,
     Unrecognized,
-    Usage,
 )
 
 RESULT_LINES = 5
 WIDTH = 200
+SUB_AGENT = "┆ "
+"""Before each line of what a sub-agent says and does."""
+LASTED = 1000
+"""Milliseconds from which on it is told how long a call took."""
+_LOOKED_AT = 20 * WIDTH
+"""Characters of what is cut anyway: a tool may answer with megabytes."""
+
+Style = Literal[
+    "text", "reasoning", "call", "result", "error", "critical", "finished", "notice", "permission", "dim"
+]  # fmt: skip
 
 
 def of(event: Event) -> str:
-    """An event as a person reads it; empty for what only programs want."""
+    """An event as a person reads it, on as many lines as it takes; empty for what only programs want."""
     match event:
         case Text(text=text):
-            return text.rstrip()
-        case Reasoning(text=text):
-            return f"∴ {safe_line(text, WIDTH)}"
-        case ToolCall(name=name, input=given):
-            return f"● {name} {safe_line(gist(given), WIDTH)}".rstrip()
-        case ToolResult(text=text, is_error=failed):
-            return _result(text, failed=failed)
-        case Finished(is_error=failed, text=text):
-            return f"{'✗' if failed else '✓'} finished" + (f": {safe_line(text, WIDTH)}" if failed else "")
-        case Notice():
-            return "" if _is_routine(event) else f"· {event.text}"
-        case Unrecognized(raw=raw):
-            return f"… {safe_line(raw, WIDTH)}"
-        case Usage() | PermissionRequest():
-            return ""
+            shown = safe_text(text).rstrip()
+        case ToolResult():
+            shown = _result(event)
+        case _:
+            shown = _said(event)
+    prefix = _prefix(event)
+    return "\n".join(prefix + each for each in shown.split("\n")) if shown else ""
 
 
-def _is_routine(notice: Notice) -> bool:
-    """A transcript's bookkeeping, and the permission for a call that is shown itself."""
-    allowed = notice.code == "permission_answered" and notice.data.get("allow") is True
-    return allowed or notice.code == "record"
+def line(event: Event, width: int = 0) -> str:
+    """`of` on one line, cut to `width` characters if that is not 0."""
+    match event:
+        case Text(text=text):
+            said, facts = safe_line(text[:_LOOKED_AT] if width else text), ""
+        case ToolResult():
+            said, facts = _result_line(event)
+        case _:
+            said, facts = safe_line(_said(event)), ""
+    if not said:
+        return ""
+    prefix = _prefix(event)
+    room = max(1, width - len(prefix) - len(facts)) if width else 0
+    return prefix + safe_line(said, room) + facts
 
 
 def gist(given: Mapping[str, object]) -> str:
-    """The one value that says most, else all of it."""
+    """The one value of a tool's input that says most, else all of it."""
     for key in ("command", "file_path", "path", "pattern", "url", "query", "description", "prompt"):
         if isinstance(value := given.get(key), str):
             return value
-    return json.dumps(given) if given else ""
+    return json.dumps(given, ensure_ascii=False, default=str) if given else ""
 
 
-def _result(text: str, *, failed: bool) -> str:
-    lines = safe_text(text).strip().splitlines()
-    shown = [line[:WIDTH] for line in lines[:RESULT_LINES]]
-    if len(lines) > RESULT_LINES:
-        shown.append(f"… {len(lines) - RESULT_LINES} more lines")
-    mark = "✗" if failed else "└"
-    return "\n".join(f"  {mark if number == 0 else ' '} {line}" for number, line in enumerate(shown or ["(nothing)"]))
+def style(event: Event) -> Style:
+    """What kind of thing it is to the eye, for colours."""
+    match event:
+        case ToolResult(is_error=True) | Finished(is_error=True):
+            return "critical" if event.severity is Severity.CRITICAL else "error"
+        case Notice():
+            return _notice_style(event)
+        case _:
+            return _STYLES[event.kind]
+
+
+_STYLES: Mapping[str, Style] = {
+    "text": "text", "reasoning": "reasoning", "tool_call": "call", "tool_result": "result", "usage": "dim",
+    "permission": "permission", "finished": "finished", "unrecognized": "dim",
+}  # fmt: skip
+
+
+def _prefix(event: Event) -> str:
+    return SUB_AGENT if getattr(event, "parent_id", None) else ""
+
+
+def _said(event: Event) -> str:
+    match event:
+        case Reasoning(text=text):
+            return f"∴ {_cut(text)}" if text.strip() else ""
+        case ToolCall(name=name, input=given):
+            return f"● {_cut(name)} {_cut(gist(given))}".rstrip()
+        case Finished():
+            return _finished(event)
+        case Notice():
+            return _notice(event)
+        case Unrecognized(raw=raw):
+            return f"… {_cut(raw)}"
+        case _:  # usage, and the request for a call that is shown itself
+            return ""
+
+
+def _cut(text: str) -> str:
+    return safe_line(text[:_LOOKED_AT], WIDTH)
+
+
+def _finished(event: Finished) -> str:
+    facts = [_lasted(event.duration_ms)] if event.duration_ms is not None else []
+    if event.cost_usd:
+        facts.append(f"${event.cost_usd:.2f}")
+    told = f" ({', '.join(facts)})" if facts else ""
+    return f"✗ finished{told}: {_cut(event.text or event.subtype)}" if event.is_error else f"✓ finished{told}"
+
+
+# Results of tools
+
+
+def _result(event: ToolResult) -> str:
+    text = event.text.strip()
+    lines = [_safe_cut(each) for each in text.split("\n", RESULT_LINES)[:RESULT_LINES]]
+    facts = _facts(event)
+    first = f"{_tool(event) if event.is_error else ''}{lines[0] or '(nothing)'}{facts}"
+    more = text.count("\n") + 1 - RESULT_LINES
+    rest = [*lines[1:], *([f"… {more} more lines"] if more > 0 else [])]
+    return "\n".join([f"  {_mark(event)} {first}", *(f"    {each}".rstrip() for each in rest)])
+
+
+def _result_line(event: ToolResult) -> tuple[str, str]:
+    text = event.text.strip()
+    first = _safe_cut(text.partition("\n")[0]).strip() or "(nothing)"
+    more = text.count("\n")
+    facts = _facts(event, *([f"{more} more line{'s' if more > 1 else ''}"] if more else []))
+    return f"{_mark(event)} {_tool(event)}{first}", facts
+
+
+def _safe_cut(text: str) -> str:
+    return safe_text(text[:_LOOKED_AT]).rstrip()[:WIDTH]
+
+
+def _mark(event: ToolResult) -> str:
+    return "✗" if event.is_error else "└"
+
+
+def _tool(event: ToolResult) -> str:
+    return f"{_cut(event.tool)}: " if event.tool else ""
+
+
+def _facts(event: ToolResult, *more: str) -> str:
+    told = ["critical"] if event.severity is Severity.CRITICAL else []
+    if event.duration_ms is not None and event.duration_ms >= LASTED:
+        told.append(_lasted(event.duration_ms))
+    told += more
+    return f" ({', '.join(told)})" if told else ""
+
+
+def _lasted(milliseconds: int) -> str:
+    seconds = milliseconds / 1000
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes} min {seconds} s"
+
+
+# Notices
+
+_VERDICTS = frozenset({"warn", "ask", "deny", "pause", "interrupt", "stop"})
+_TROUBLE = frozenset({"not_followed", "import_failed", "start_failed", "input_refused", "message_refused"})
+_SILENT = frozenset({"record", "command_lifecycle"})
+"""What agents keep for themselves."""
+_BY = {"human": "by hand", "policy": "by the policy", "timeout": "as nobody answered"}
+
+
+def _notice(event: Notice) -> str:
+    """Silent where another event says it: the permission for a call that is shown, the denial that was carried out."""
+    if event.code in _SILENT or _is_routine(event):
+        return ""
+    return f"{_notice_mark(event)} {safe_line(_WORDED.get(event.code, _plain)(event))}"
+
+
+def _is_routine(event: Notice) -> bool:
+    if event.code == "permission_answered":
+        return event.data.get("allow") is True and event.data.get("by", "policy") == "policy"
+    return event.code == "deny" and "id" in event.data
+
+
+def _notice_mark(event: Notice) -> str:
+    if event.code == "ended":
+        return "✓" if event.data.get("status") in ("completed", "cancelled") else "✗"
+    if event.code == "ask":
+        return "?"
+    if event.code in ("prompt", "message_delivered"):
+        return "→"
+    if event.severity is Severity.CRITICAL:
+        return "✗"
+    is_warning = event.severity is Severity.WARNING or event.code in _VERDICTS | _TROUBLE or "action" in event.data
+    return "▲" if is_warning else "·"
+
+
+def _notice_style(event: Notice) -> Style:
+    if event.code in ("ask", "permission_answered"):
+        return "permission"
+    match _notice_mark(event):
+        case "✗":
+            return "critical" if event.severity is Severity.CRITICAL else "error"
+        case "▲":
+            return "error"
+        case "✓":
+            return "finished"
+    return "dim" if not _notice(event) or event.severity is Severity.INFO else "notice"
+
+
+def _plain(event: Notice) -> str:
+    return event.text
+
+
+def _verdict(event: Notice) -> str:
+    handler = event.data.get("handler")
+    return f"{handler}: {event.text}" if handler else event.text
+
+
+def _asked(event: Notice) -> str:
+    text = f"Waits for approve or deny: {event.text}"
+    until = event.data.get("until")
+    if not isinstance(until, str):
+        return text
+    return f"{text} ({event.data.get('otherwise') or 'allow'} at {clock(until)} without an answer)"
+
+
+def _answered(event: Notice) -> str:
+    by = event.data.get("by")
+    text = " ".join([event.text, *([_BY.get(by, by)] if isinstance(by, str) else [])])
+    return f"{text}: {event.data['message']}" if event.data.get("message") else text
+
+
+def _delivered(event: Notice) -> str:
+    return f"Given to the agent: {event.data.get('text') or event.text}"
+
+
+def _prompt(event: Notice) -> str:
+    return f"Taken up by the agent: {event.text}" if event.data.get("message_id") else event.text
+
+
+def _refused(event: Notice) -> str:
+    return f"Not given to the agent, which takes no more: {event.data.get('text') or event.text}"
+
+
+def _interrupting(event: Notice) -> str:
+    return event.text or "Interrupting what the agent does"
+
+
+def _paused(event: Notice) -> str:
+    by = event.data.get("by")
+    return f"{event.text or 'Paused'}: {by}" if by and by != "human" else event.text or "Paused"
+
+
+def _ended(event: Notice) -> str:
+    status = event.data.get("status")
+    return f"{status}: {event.text}" if status else event.text
+
+
+_WORDED: Mapping[str, Callable[[Notice], str]] = {
+    **dict.fromkeys(_VERDICTS, _verdict),
+    "ask": _asked,
+    "permission_answered": _answered,
+    "message_delivered": _delivered,
+    "message_refused": _refused,
+    "prompt": _prompt,
+    "interrupting": _interrupting,
+    "paused": _paused,
+    "ended": _ended,
+}
+
+
+def clock(time: str | datetime) -> str:
+    """`15:04:05` where the reader is; foreign text that is no time stays as it is."""
+    try:
+        moment = datetime.fromisoformat(time) if isinstance(time, str) else time
+        return f"{moment.astimezone():%H:%M:%S}"
+    except (ValueError, OverflowError):
+        return str(time)
