@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -50,6 +50,8 @@ class Monitor:
         """Whether that is the last it said."""
         self.spoken = False
         self.unanswered: dict[str, PermissionRequest] = {}
+        self.observers: list[Callable[[LoggedEvent], object]] = []
+        """Told of every event once it is stored, in order, and of those stored before. They may not raise."""
         self._storage = storage
         self._agent = agent
         self._handlers = list(handlers)
@@ -164,6 +166,8 @@ class Monitor:
 
     def _note(self, logged: LoggedEvent) -> None:
         event = logged.event
+        for tell in self.observers:
+            tell(logged)
         if logged.offset is None:
             if isinstance(event, Notice):
                 self.noticed.take(logged, event)

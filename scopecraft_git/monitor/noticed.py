@@ -8,6 +8,7 @@ from scopecraft_git.events import LoggedEvent, Notice
 from scopecraft_git.protocols import Action
 
 STOPPING = "stopping"
+_TO_BE_DONE = (Action.PAUSE, Action.INTERRUPT)
 
 
 class Noticed:
@@ -20,6 +21,8 @@ class Noticed:
         self.imported: set[tuple[str | None, ...]] = set()
         self.ending: Notice | None = None
         """Why the session is being ended, if it is by us; the first reason counts."""
+        self.wanted: Notice | None = None
+        """A pause or an interruption that a handler wants, and that is not noted as done."""
         self.trouble_since: datetime | None = None
         self.paused = False
 
@@ -32,17 +35,27 @@ class Noticed:
         self.in_silence.add(code)
         if self.ending is None and (code in (STOPPING, Action.STOP) or data.get("action") == Action.STOP):
             self.ending = notice
+        if _is_wanted(notice):
+            self.wanted = notice
         match code:
             case "imported":
                 self.imported.add(tuple(data.get(name) for name in ("ref", "commit", "note")))
             case "paused":
-                self.paused = True
+                self.paused, self.wanted = True, None
             case "resumed":
-                self.paused = False
+                self.paused, self.wanted = False, None
                 self.in_silence.clear()
+            case "interrupting":
+                self.wanted = None
             case "not_followed":
                 self.trouble_since = self.trouble_since or logged.time
             case "followed_again":
                 self.trouble_since = None
         if self.ending:
-            self.paused = False  # it has to run to end
+            self.paused, self.wanted = False, None  # it has to run to end
+
+
+def _is_wanted(notice: Notice) -> bool:
+    """Of a call that waits for an answer, `ask` and `deny` are no more than that answer."""
+    action = notice.data.get("action", notice.code)
+    return action in _TO_BE_DONE or (action in (Action.ASK, Action.DENY) and "id" not in notice.data)

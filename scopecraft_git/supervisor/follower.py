@@ -27,6 +27,7 @@ from scopecraft_git.protocols import (
     Imported,
     MonitorHandler,
     Storage,
+    Verdict,
 )
 from scopecraft_git.repository import Repository
 from scopecraft_git.sessions import Asked
@@ -164,6 +165,8 @@ class Follower:
         standing.started.set()
         if standing.noticed.ending:
             standing.have_it_leave()
+        elif wanted := standing.noticed.wanted:
+            standing.carry_out(Verdict(Action(wanted.data.get("action", wanted.code)), wanted.text))
         if standing.session.mode is Mode.DISPATCH and not standing.session.prompt_delivered:
             self._deliver_prompt(execution)
         if self._monitor.done:
@@ -235,8 +238,8 @@ class Follower:
         committed = any(isinstance(event, ToolResult) for event in digest.events)
         if committed and time.monotonic() - self._imported_at > IMPORT_EVERY:
             self._bring_home(execution, ended=False)
-        if any(verdict.action is Action.STOP for verdict in digest.verdicts):
-            self._standing.have_it_leave()
+        if digest.verdicts:
+            self._standing.carry_out(max(digest.verdicts, key=lambda verdict: list(Action).index(verdict.action)))
         if digest.events:
             self._hear()
         if time.monotonic() - self._standing.saved_at > SAVE_EVERY:

@@ -62,13 +62,7 @@ class Requests:
             self._standing.have_it_leave()
 
     def _pause(self, execution: Execution) -> None:
-        if self._standing.noticed.ending or execution.poll() is not None:
-            return
-        execution.pause()
-        with self._standing.lock:
-            if not (self._standing.noticed.paused or self._standing.noticed.ending):
-                self._standing.note("paused", "Paused")
-            self._standing.settle()
+        self._standing.pause(execution)
 
     def _resume(self, execution: Execution) -> None:
         with self._standing.lock:

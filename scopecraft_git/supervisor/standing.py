@@ -7,13 +7,14 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from scopecraft_git import sessions
+from scopecraft_git import plugins, sessions
 from scopecraft_git.console import safe_text
 from scopecraft_git.models import Outcome, Session, SessionStatus
 from scopecraft_git.monitor import Monitor, Noticed
-from scopecraft_git.protocols import Execution, Storage
+from scopecraft_git.protocols import Action, Execution, Storage, Verdict
 from scopecraft_git.supervisor import ending
 from scopecraft_git.supervisor.clock import Clock
+from scopecraft_git.supervisor.log import complain
 
 
 class Standing:
@@ -29,9 +30,11 @@ class Standing:
         """Nobody notes or saves anything any more: another follower may have begun."""
         self.lock = threading.RLock()
         self.saved_at = 0.0
+        self._agent = plugins.agent(session.agent)
         self._storage = storage
         self._saved = session
         self._leaving = False
+        self._acting: set[Action] = set()
 
     @property
     def session(self) -> Session:
@@ -113,6 +116,70 @@ class Standing:
             self._leaving = True
             thread = threading.Thread(target=ending.make_leave, args=(self.execution, self.over), daemon=True)
             thread.start()
+
+    def carry_out(self, verdict: Verdict) -> None:
+        """What a handler wants, on anything but a request for permission. Returns at once; idempotent.
+
+        That it is wanted is on record already, so a supervisor that is killed before it is done leaves it to the next.
+        """
+        match verdict.action:
+            case Action.ASK | Action.PAUSE:
+                self._insist(Action.PAUSE, verdict.reason)
+            case Action.DENY | Action.INTERRUPT:
+                self._insist(Action.INTERRUPT, verdict.reason)
+            case Action.STOP:
+                self.stop(verdict.reason)
+
+    def stop(self, reason: str) -> None:
+        """For a reason of a handler's."""
+        with self.lock:
+            if not self.noticed.ending:
+                self.note(Action.STOP, reason)
+            self.have_it_leave()
+
+    def pause(self, execution: Execution, by: str = "") -> None:
+        """Freeze the agent, and note it. `by` is a handler's reason; without one a human asked for it."""
+        if self.noticed.ending or execution.poll() is not None:
+            return
+        execution.pause()
+        with self.lock:
+            if not (self.noticed.paused or self.noticed.ending):
+                self.note("paused", f"Paused: {by}" if by else "Paused", **({"by": by} if by else {}))
+            self.settle()
+
+    def interrupt(self, execution: Execution, by: str = "") -> None:
+        """End the agent's turn, or all of it where nothing else ends one. `by` as in `pause`."""
+        data = self._agent.interrupt(self.session.mode)
+        if data is None:
+            self.stop(by)
+            return
+        with self.lock:
+            if self.noticed.ending:
+                return
+            # Before anything that comes of it.
+            self.note("interrupting", f"Interrupted: {by}" if by else "Interrupted", **({"by": by} if by else {}))
+        execution.interrupt(data)
+
+    def _insist(self, action: Action, reason: str) -> None:
+        """In a thread of its own: an engine may take its time, and refuse at first."""
+        with self.lock:
+            if self.execution is not None and action not in self._acting:
+                self._acting.add(action)
+                threading.Thread(target=self._act, args=(self.execution, action, reason), daemon=True).start()
+
+    def _act(self, execution: Execution, action: Action, reason: str) -> None:
+        act = self.pause if action is Action.PAUSE else self.interrupt
+        while not self.over.is_set():
+            try:
+                act(execution, reason)
+                break
+            except BrokenPipeError:
+                break  # who takes no input has no turn to end
+            except Exception as error:  # an executor of a plugin's may raise anything
+                complain(self.session.id, error)
+                self.over.wait(ending.TRIES_AGAIN)
+        with self.lock:
+            self._acting.discard(action)
 
     def tell_trouble(self, message: str, *, notice: bool) -> None:
         """It cannot be followed for now. Noted once for each time that it cannot; the record says why."""
