@@ -64,7 +64,7 @@ class Ground:
     def in_process(self, what: str, *arguments: str, **more: str) -> Any:
         """The answer of a function of `in_process.py`, in a process of its own."""
         command = (sys.executable, "-m", "benchmarks.in_process", what, *arguments)
-        return json.loads(self.call(*command, PYTHONPATH=str(Path.cwd()), **more))
+        return json.loads(self.call(*command, **{"PYTHONPATH": str(Path.cwd())} | more))
 
     def supervisor(self) -> int:
         process = supervisor.process_id(self.home)
