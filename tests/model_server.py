@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 import pytest
@@ -56,6 +57,8 @@ class ModelServer:
 
     def __init__(self, story: Sequence[Step] = (Step("Done."),), host: str = "127.0.0.1") -> None:
         self.story = list(story)
+        self.told: dict[str, list[Step]] = {}
+        """Other stories, by a text that their conversation begins with, such as what a sub-agent is asked."""
         self.requests: list[dict[str, Any]] = []
         """Bodies of the requests for messages, oldest first."""
         server = self
@@ -80,6 +83,10 @@ class ModelServer:
             "DISABLE_AUTOUPDATER": "1",
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
         }
+
+    def story_of(self, body: dict[str, Any]) -> list[Step]:
+        beginning = json.dumps(list(takewhile(lambda message: message["role"] != "assistant", body["messages"])))
+        return next((story for text, story in self.told.items() if text in beginning), self.story)
 
     def asked(self) -> list[str]:
         """Every text a user message held, of all requests."""
@@ -118,7 +125,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer({})
 
     def _act(self, body: dict[str, Any]) -> None:
-        story = self.model.story
+        story = self.model.story_of(body)
         step = story[min(_turn(body), len(story) - 1)] if body.get("tools") else Step("ok")
         time.sleep(step.delay)
         if step.status != 200:

@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from scopecraft_git.agents import claude_lines
+from scopecraft_git.agents.claude_options import options
 from scopecraft_git.events import Event, PermissionRequest
 from scopecraft_git.hookspecs import hookimpl
 from scopecraft_git.models import Mode
 from scopecraft_git.protocols import Agent, AgentRequest
-
-UNATTENDED = (
-    "-p",
-    "--input-format", "stream-json",
-    "--output-format", "stream-json",
-    "--verbose",
-    "--permission-prompt-tool", "stdio",
-    "--replay-user-messages",
-)  # fmt: skip
 
 
 class Claude:
@@ -34,9 +26,7 @@ class Claude:
     """Between two rules. Not while it holds a shell command (`!`), nor when a dialog has taken its place."""
 
     def argv(self, request: AgentRequest) -> list[str]:
-        program = request.settings.command or self.name
-        unattended = UNATTENDED if request.mode is Mode.AUTONOMOUS else ()
-        return [program, *unattended, *_options(request), *request.settings.args]
+        return [request.settings.command or self.name, *options(request)]
 
     def environment(self, request: AgentRequest) -> Mapping[str, str]:
         told = {"TASK_ID": request.task, "WORK_MODE": request.mode.value}
@@ -70,28 +60,6 @@ class Claude:
     def transcript(self, request: AgentRequest) -> str | None:
         # A resumed session goes on in the file it began in.
         return f".claude/projects/*/{request.resume or request.agent_session_id}.jsonl"
-
-
-def _options(request: AgentRequest) -> Iterator[str]:
-    """Lists come before other options, since they take every word up to the next one."""
-    lists = {
-        "--allowedTools": request.allowed_tools,
-        "--disallowedTools": request.disallowed_tools,
-        "--mcp-config": (request.mcp_config,) if request.mcp_config else (),
-    }
-    for option, values in lists.items():
-        if values:
-            yield from (option, *values)
-    single = {
-        "--model": request.settings.model,
-        "--system-prompt": request.system_prompt,
-        "--append-system-prompt": request.append_system_prompt,
-        "--resume": request.resume,
-        "--session-id": None if request.resume else request.agent_session_id,
-    }
-    for option, value in single.items():
-        if value:
-            yield from (option, value)
 
 
 def _line(document: Mapping[str, Any]) -> bytes:

@@ -220,6 +220,12 @@ def _retry(line: Document) -> Notice:
     return Notice(code="retry", text=text, data=_rest(line))
 
 
+def _background(line: Document) -> Notice:
+    tasks = [{"id": task["task_id"], "type": task["task_type"], "text": task["description"]} for task in line["tasks"]]
+    under_way = ", ".join(task["text"] for task in tasks) or "nothing"
+    return Notice(code="background", text=f"In the background: {under_way}", data={"tasks": tasks})
+
+
 def _described(line: Document) -> str:
     """The most telling of what a system line says, and the kind it is of."""
     told = [line.get(key) for key in ("status", "content", "message", "summary", "description", "error")]
@@ -270,7 +276,11 @@ def _bookkeeping(line: Document) -> list[Event]:
     return [Notice(code="record", text=text, data={} if cost is None else {"cost_usd": cost})]
 
 
-_SYSTEM: Mapping[str, Callable[[Document], Notice]] = {"init": _init, "api_retry": _retry}
+_SYSTEM: Mapping[str, Callable[[Document], Notice]] = {
+    "init": _init,
+    "api_retry": _retry,
+    "background_tasks_changed": _background,
+}
 _READERS: Mapping[str, Callable[[Document], list[Event] | None]] = {
     "assistant": _assistant,
     "user": _user,

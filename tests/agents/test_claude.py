@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scopecraft_git import plugins
-from scopecraft_git.config import AgentSettings
 from scopecraft_git.events import (
     Event,
     Finished,
@@ -258,33 +257,6 @@ def spoilt(document: Any, draw: st.DataObject) -> Any:
 @given(st.sampled_from(list(KINDS.values())), st.data())
 def test_any_document(document: dict[str, Any], draw: st.DataObject) -> None:
     storable(parse(spoilt(document, draw)))
-
-
-def test_the_unattended_command_line() -> None:
-    settings = AgentSettings(command="/opt/claude", args=("--max-turns", "5"), model="opus")
-    argv = claude.argv(
-        request(
-            settings=settings,
-            allowed_tools=("Read", "Bash(git add:*)"),
-            append_system_prompt="Be brief.",
-        )
-    )
-    assert argv == [
-        "/opt/claude", "-p", "--input-format", "stream-json", "--output-format", "stream-json", "--verbose",
-        "--permission-prompt-tool", "stdio", "--replay-user-messages",
-        "--allowedTools", "Read", "Bash(git add:*)", "--model", "opus", "--append-system-prompt", "Be brief.", "--session-id", UUID, "--max-turns", "5",
-    ]  # fmt: skip
-
-
-def test_the_interactive_command_line() -> None:
-    assert claude.argv(request(Mode.DISPATCH)) == ["claude", "--session-id", UUID]
-
-
-def test_a_continued_session_keeps_its_id_and_transcript() -> None:
-    continued = request(Mode.DISPATCH, resume="abc")
-    assert claude.argv(continued) == ["claude", "--resume", "abc"]
-    assert claude.transcript(continued) == ".claude/projects/*/abc.jsonl"
-    assert claude.transcript(request(Mode.DISPATCH)) == f".claude/projects/*/{UUID}.jsonl"
 
 
 def test_the_environment_names_task_and_mode() -> None:
