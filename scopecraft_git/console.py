@@ -9,7 +9,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TextIO
 
 from scopecraft_git.errors import AnswerNotWrittenError, ScopecraftError
@@ -38,6 +38,14 @@ def safe_line(text: str, width: int = 0) -> str:
     """`safe_text` on one line, cut to `width` characters if that is not 0."""
     line = " ".join(safe_text(text).split())
     return line if not width or len(line) <= width else line[: width - 1] + "…"
+
+
+def gist(given: Mapping[str, object]) -> str:
+    """The one value of a tool's input that says most, else all of it; foreign text as it is."""
+    for key in ("command", "file_path", "path", "pattern", "url", "query", "description", "prompt"):
+        if isinstance(value := given.get(key), str):
+            return value
+    return json.dumps(given, ensure_ascii=False, default=str) if given else ""
 
 
 def is_styled(stream: TextIO) -> bool:

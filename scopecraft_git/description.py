@@ -5,12 +5,11 @@ All of it is foreign text made safe: it holds no control character but newlines,
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Literal
 
-from scopecraft_git.console import safe_line, safe_text
+from scopecraft_git.console import gist, safe_line, safe_text
 from scopecraft_git.events import (
     Event,
     Finished,
@@ -23,6 +22,7 @@ from scopecraft_git.events import (
     Unrecognized,
 )
 
+__all__ = ["Style", "clock", "gist", "line", "of", "style"]
 RESULT_LINES = 5
 WIDTH = 200
 SUB_AGENT = "┆ "
@@ -64,14 +64,6 @@ def line(event: Event, width: int = 0) -> str:
     prefix = _prefix(event)
     room = max(1, width - len(prefix) - len(facts)) if width else 0
     return prefix + safe_line(said, room) + facts
-
-
-def gist(given: Mapping[str, object]) -> str:
-    """The one value of a tool's input that says most, else all of it."""
-    for key in ("command", "file_path", "path", "pattern", "url", "query", "description", "prompt"):
-        if isinstance(value := given.get(key), str):
-            return value
-    return json.dumps(given, ensure_ascii=False, default=str) if given else ""
 
 
 def style(event: Event) -> Style:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
 
 from scopecraft_git.errors import ScopecraftError
+
+if TYPE_CHECKING:
+    from scopecraft_git.models import Session
 
 NEWEST = 50
 
@@ -24,13 +30,32 @@ def tasks(incomplete: str) -> list[str]:
 
 def sessions(incomplete: str) -> list[str]:
     """Ids, and the tasks whose newest session they stand for."""
+    found: list[Session] = []
+    with _quietly():
+        from scopecraft_git.cli import context
+
+        found += context.storage().sessions(newest=NEWEST)
+    return _names(found, incomplete)
+
+
+def living(incomplete: str) -> list[str]:
+    """`sessions` that have not ended."""
+    return _names(_living(), incomplete)
+
+
+def asking(incomplete: str) -> list[str]:
+    """`living`, those first that wait for a word."""
+    return _names(sorted(_living(), key=lambda session: not session.approvals), incomplete)
+
+
+def approvals(ctx: typer.Context, incomplete: str) -> list[str]:
+    """What the session asks for that was typed before."""
     found: list[str] = []
     with _quietly():
         from scopecraft_git.cli import context
 
-        for session in context.storage().sessions(newest=NEWEST):
-            found += [session.id, session.task]
-    return [name for name in dict.fromkeys(found) if name.startswith(incomplete)]
+        found += [approval.id for approval in context.session(ctx.params["session"] or "").approvals]
+    return [name for name in found if name.startswith(incomplete)]
 
 
 def waiting(incomplete: str) -> list[str]:
@@ -87,6 +112,19 @@ def _plugins(kind: str, incomplete: str) -> list[str]:
 
         found += plugins.names(kind)
     return [name for name in found if name.startswith(incomplete)]
+
+
+def _living() -> list[Session]:
+    with _quietly():
+        from scopecraft_git.cli import context
+
+        return list(context.storage().sessions(active=True, newest=0))
+    return []
+
+
+def _names(found: Iterable[Session], incomplete: str) -> list[str]:
+    names = dict.fromkeys(name for session in found for name in (session.id, session.task))
+    return [name for name in names if name.startswith(incomplete)]
 
 
 @contextmanager

@@ -26,6 +26,7 @@ def list_sessions(*, everything: bool = False, as_json: bool = False) -> None:
     elif found:
         _print_table(found)
         _warn_of_obstacle(found)
+        _hint_at_questions(found)
     else:
         console.unchanged("No sessions yet")
         console.hint("To start one, run git scopecraft run TASK")
@@ -67,6 +68,14 @@ def _warn_of_obstacle(found: list[dict[str, Any]]) -> None:
         console.hint("To see the queue, run git scopecraft queue")
 
 
+def _hint_at_questions(found: list[dict[str, Any]]) -> None:
+    asking = [document["id"] for document in found if _asks(document)]
+    if len(asking) == 1:
+        console.hint(f"To answer it, run git scopecraft approve {asking[0]} or git scopecraft deny {asking[0]}")
+    elif asking:
+        console.hint("To see what they ask for, run git scopecraft approve")
+
+
 def _row(document: dict[str, Any]) -> tuple[str, ...]:
     where = document["executor"] if document["mode"] == "autonomous" else f"{document['executor']}, dispatch"
     since = age(document["ended_at"] or document["started_at"] or document["created_at"])
@@ -80,10 +89,18 @@ def _status(document: dict[str, Any]) -> str:
 
 
 def _said(document: dict[str, Any]) -> str:
-    """The last message, or what is the matter with a session that lives."""
+    """The last message; of a session that lives, what it asks for, or what is the matter with it."""
+    if asked := _asks(document):
+        more = f" (and {len(asked) - 1} more)" if len(asked) > 1 else ""
+        return f"? {asked[0]['tool']} {console.gist(asked[0]['input'])}{more}"
     if document["evidence"] and document["ended_at"] is None:
         return f"▲ {document['evidence']}"
     return document["last_message"] or ""
+
+
+def _asks(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """What waits for a human's word."""
+    return (document["approvals"] or []) if document["ended_at"] is None else []
 
 
 def _is_local() -> bool:

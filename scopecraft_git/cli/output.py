@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from scopecraft_git import console, paths, supervisor
 from scopecraft_git.errors import FAILED, InvalidPairError
-from scopecraft_git.models import Mode, Session, SessionStatus
+from scopecraft_git.models import Approval, Mode, Session, SessionStatus
 from scopecraft_git.storage import queue
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from scopecraft_git.submission import Draft
     from scopecraft_git.worktrees import Plan
 
+CALL_WIDTH = 120
 LAST_WORDS = 5
 """Lines of stderr that are shown of a session that failed; `show` has more."""
 
@@ -81,6 +82,20 @@ def tell_end(session: Session) -> None:
         for line in _last_words(session):
             console.progress(f"    {line}")
         console.hint(f"To see all of it, run git scopecraft show {session.id}")
+
+
+def call(approval: Approval) -> str:
+    """What it asks for, on one line."""
+    return console.safe_line(f"{approval.tool} {console.gist(approval.input)}", CALL_WIDTH)
+
+
+def tell_question(session: Session, approval: Approval) -> None:
+    """That a session has begun to wait for a human's word."""
+    reason = console.safe_line(approval.reason)
+    console.warning(f"{session.id} asks for {call(approval)}" + (f": {reason}" if reason else ""))
+    console.hint(
+        f"To allow it, run git scopecraft approve {session.id}; to refuse it, git scopecraft deny {session.id}"
+    )
 
 
 def short(path: Path) -> str:
