@@ -12,10 +12,19 @@ from pathlib import Path
 import pytest
 
 from scopecraft_git import stream
+from scopecraft_git.stream import Folders, folders
+from scopecraft_git.stream.elsewhere import Elsewhere
+from scopecraft_git.stream.inotify import Inotify
 from tests.executors.contract import until
 
 NEVER_LATER = 5.0
 """Seconds; well below `stream.PATIENCE`, after which a change is seen that nobody told of."""
+
+
+@pytest.fixture(params=[Inotify, Elsewhere])
+def teller(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the way of Linux, and in the one that other systems get."""
+    monkeypatch.setattr(folders, "_TELLER", request.param())
 
 
 @pytest.fixture
@@ -46,6 +55,7 @@ def read(chunks: Iterator[bytes], size: int) -> bytes:
     return found
 
 
+@pytest.mark.usefixtures("teller")
 def test_bytes_come_as_they_are_written_from_an_offset_on(log: Path) -> None:
     add(log, b"earlier")
     chunks = stream.follow(log, 2, within(stream.PATIENCE * 2))
@@ -53,6 +63,24 @@ def test_bytes_come_as_they_are_written_from_an_offset_on(log: Path) -> None:
     for number in range(20):
         add(log, b"line %d\n" % number)
         assert read(chunks, 7) == b"line %d\n" % number
+
+
+def test_the_end_is_asked_for_while_more_and_more_comes(log: Path) -> None:
+    """Somebody whom the agent left behind may go on writing."""
+    over, gone = threading.Event(), threading.Event()
+
+    def write() -> None:
+        while not gone.wait(0.01):
+            add(log, b"x")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    threading.Timer(0.5, over.set).start()
+    begun = time.monotonic()
+    assert b"".join(stream.follow(log, 0, over.is_set))
+    assert time.monotonic() - begun < NEVER_LATER
+    gone.set()
+    writer.join()
 
 
 def test_what_was_written_just_before_the_end_is_read(log: Path) -> None:
@@ -72,6 +100,7 @@ def test_a_file_that_comes_later_is_followed(log: Path) -> None:
     assert read(chunks, 7) == b"at last"
 
 
+@pytest.mark.usefixtures("teller")
 def test_looking_is_no_reason_to_look_again(log: Path) -> None:
     looks = 0
     for _ in stream.changes(log.parent, within(1.0)):
@@ -124,6 +153,7 @@ def _is_free(lock: Path) -> bool:
     return True
 
 
+@pytest.mark.usefixtures("teller")
 def test_another_folder_may_tell_of_the_end(log: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
@@ -133,6 +163,45 @@ def test_another_folder_may_tell_of_the_end(log: Path, tmp_path: Path) -> None:
     begun = time.monotonic()
     assert list(looks)
     assert time.monotonic() - begun < NEVER_LATER
+
+
+@pytest.mark.usefixtures("teller")
+def test_of_many_folders_the_files_that_changed_are_told(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.mkdir()
+    two.mkdir()
+    with Folders(one, two, ignoring={"lock"}) as both:
+        assert both.told
+        assert both.wait(0.01) == set()
+        (one / "lock").write_text("x")
+        (one / "a").write_text("x")
+        (two / ".b.new").write_text("x")
+        (two / ".b.new").rename(two / "b")
+        expected = {one / "a", two / "b"}
+        seen: set[Path] = set()
+        while not expected <= seen:
+            changed = both.wait(NEVER_LATER)
+            assert changed
+            seen |= changed
+        assert one / "lock" not in seen
+        both.discard(one)
+        (one / "a").write_text("y")
+        assert not {path for path in both.wait(0.2) if path.parent == one}
+        both.add(tmp_path / "nowhere")
+        assert not both.told
+
+
+def test_a_folder_that_goes_and_comes_back_is_told_of_again(tmp_path: Path) -> None:
+    folder = tmp_path / "one"
+    folder.mkdir()
+    with Folders(folder) as watched:
+        folder.rmdir()
+        folder.mkdir()
+        until(lambda: not watched.wait(0.05))
+        watched.discard(folder)
+        watched.add(folder)
+        (folder / "a").write_text("x")
+        assert watched.wait(5) == {folder / "a"}
 
 
 def test_many_streams_share_one_channel_of_the_system(tmp_path: Path) -> None:
@@ -160,6 +229,7 @@ def _inotify_channels() -> int:
     return sum(str(each.readlink()) == "anon_inode:inotify" for each in descriptors.iterdir() if each.is_symlink())
 
 
+@pytest.mark.usefixtures("teller")
 def test_two_streams_of_one_folder_end_by_themselves(log: Path) -> None:
     one = stream.follow(log, 0, within(stream.PATIENCE * 2))
     two = stream.follow(log, 0, within(stream.PATIENCE * 2))
@@ -174,6 +244,9 @@ WITHOUT_CHANNELS = """
 import sys, time
 from pathlib import Path
 from scopecraft_git import stream
+from scopecraft_git.stream import Folders, folders
+from scopecraft_git.stream.elsewhere import Elsewhere
+from scopecraft_git.stream.inotify import Inotify
 log = Path(sys.argv[1])
 over = time.monotonic() + 60
 for chunk in stream.follow(log, 0, lambda: time.monotonic() > over):
