@@ -107,6 +107,8 @@ class Notice(Model):
     data: dict[str, Any] = Field(default_factory=dict)
     severity: Severity | None = None
     """None for what is no trouble."""
+    origin: Literal["agent"] | None = None
+    """`agent` for what the agent's own program says of itself, whatever code it gives it; the monitor's, too."""
 
 
 class Unrecognized(Model):

@@ -108,7 +108,10 @@ def starter(repo: Path, executor: str, agent: str) -> Callable[[str], subprocess
 def events_of(session: Session) -> list[dict[str, Any]]:
     """As they are on disk, times aside."""
     lines = (session.path / "events.jsonl").read_text().splitlines()
-    return [{name: value for name, value in json.loads(line).items() if name != "time"} for line in lines]
+    return [
+        {name: value for name, value in json.loads(line).items() if name not in ("time", "duration_ms")}
+        for line in lines
+    ]
 
 
 def times(session: Session, name: str) -> list[float]:

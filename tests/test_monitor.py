@@ -5,6 +5,7 @@ import json
 import resource
 import signal
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,9 @@ from hypothesis import strategies as st
 
 from scopecraft_git import plugins
 from scopecraft_git.errors import HomeFullError
-from scopecraft_git.events import Event, Notice, Text
+from scopecraft_git.events import Event, Notice, PermissionRequest, Text, ToolResult
 from scopecraft_git.models import Session, ToolUse
-from scopecraft_git.monitor import ANSWERED, Digest, Monitor
+from scopecraft_git.monitor import ANSWERED, Digest, Monitor, hardest
 from scopecraft_git.protocols import Action, MonitorHandler, Storage, Verdict
 from tests import samples
 
@@ -51,7 +52,14 @@ def told(digests: Iterable[Digest]) -> tuple[list[Event], list[Verdict]]:
 
 
 def stored(storage: Storage) -> list[tuple[int, int | None, Event]]:
-    return [(logged.seq, logged.offset, logged.event) for logged in storage.events(samples.session().id)]
+    """Times aside, such as how long a call took and how long a human has."""
+    return [(logged.seq, logged.offset, timeless(logged.event)) for logged in storage.events(samples.session().id)]
+
+
+def timeless(event: Event) -> Event:
+    if isinstance(event, Notice):
+        return event.model_copy(update={"data": {key: value for key, value in event.data.items() if key != "until"}})
+    return event.model_copy(update={"duration_ms": None}) if isinstance(event, ToolResult) else event
 
 
 def test_a_recording_becomes_numbered_events_and_a_record(storage: Storage) -> None:
@@ -75,14 +83,58 @@ def test_a_recording_becomes_numbered_events_and_a_record(storage: Storage) -> N
     assert session.last_activity is not None
 
 
+class Judge:
+    """Has an opinion on every call that is asked for; each of them another one."""
+
+    name = "judge"
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def handle(self, session: Session, event: Event) -> Verdict | None:
+        if not isinstance(event, PermissionRequest):
+            return None
+        self.asked += 1
+        if self.asked % 2:
+            return Verdict(
+                Action.ASK, event.tool, until=datetime.now(UTC) + timedelta(minutes=5), otherwise=Action.DENY
+            )
+        return Verdict(Action.DENY, f"no {event.tool}")
+
+    def summary(self) -> Mapping[str, Any]:
+        return {}
+
+
+class Faint:
+    """Breaks down at the eighth event."""
+
+    name = "faint"
+
+    def __init__(self) -> None:
+        self.seen = 0
+
+    def handle(self, session: Session, event: Event) -> Verdict | None:
+        self.seen += 1
+        if self.seen == 8:
+            raise ValueError("too much")
+        return None
+
+    def summary(self) -> Mapping[str, Any]:
+        return {}
+
+
 def go_on(storage: Storage, stream: bytes, until: int, size: int) -> Monitor:
     """As a supervisor does that is killed when it has read so far."""
-    monitor = follow(storage, [*samples.handlers(), Objector()])
+    monitor = follow(storage, [*samples.handlers(), Judge(), Faint(), Objector()])
     start = monitor.take_up()
     for begin in range(start, max(start, until), size):
         for _ in monitor.feed(stream[begin : min(begin + size, until)]):
+            assert [approval.id for approval in monitor.approvals] == [
+                name for name in monitor.unanswered if monitor.judged[name].action is Action.ASK
+            ]
             for request in list(monitor.unanswered.values()):
-                monitor.notice(ANSWERED, f"Allowed {request.tool}", id=request.id, allow=True)
+                denied = monitor.judged[request.id].action is Action.DENY
+                monitor.notice(ANSWERED, f"Answered {request.tool}", id=request.id, allow=not denied)
     return monitor
 
 
@@ -96,7 +148,9 @@ def test_a_restart_anywhere_loses_and_doubles_nothing(storage: Storage, data: st
     undisturbed = go_on(storage, stream, len(stream), len(stream))
     end(undisturbed)
     expected = stored(storage)
-    assert {"stop", ANSWERED} <= {event.code for _, _, event in expected if isinstance(event, Notice)}
+    assert {"stop", "ask", "deny", "handler_failed", ANSWERED} <= {
+        event.code for _, _, event in expected if isinstance(event, Notice)
+    }
     log.unlink()
 
     sizes = st.sampled_from([311, 4000, 1 << 16])
@@ -151,13 +205,6 @@ class Objector:
         return {}
 
 
-class Raiser(Objector):
-    name = "raiser"
-
-    def handle(self, session: Session, event: Event) -> Verdict | None:
-        raise ValueError("broken")
-
-
 def test_verdicts_are_returned_and_noted_but_not_those_of_before_a_restart(storage: Storage) -> None:
     monitor = follow(storage, [Objector()], agent="command")
     monitor.take_up()
@@ -203,10 +250,78 @@ def limited(size: int) -> Iterator[None]:
         signal.signal(signal.SIGXFSZ, kept)
 
 
-def test_a_handler_that_raises_is_left_out_and_the_others_go_on(storage: Storage) -> None:
-    monitor = follow(storage, [Raiser(), Objector()], agent="command")
+PERMISSION = (STREAMS / "permission.jsonl").read_bytes()
+
+
+def test_requests_are_judged_and_not_among_the_other_verdicts(storage: Storage) -> None:
+    monitor = follow(storage, [Judge()])
     monitor.take_up()
-    verdicts = feed(monitor, b"x\n")[1]
-    assert [verdict.action for verdict in verdicts] == [Action.WARN, Action.STOP]
-    assert "raiser" in verdicts[0].reason
-    assert [verdict.action for verdict in feed(monitor, b"y\n")[1]] == [Action.STOP]
+    assert feed(monitor, PERMISSION)[1] == []
+    first, second = monitor.unanswered
+    assert [monitor.judged[name].action for name in (first, second)] == [Action.ASK, Action.DENY]
+    noted = [event for _, _, event in stored(storage) if isinstance(event, Notice) and "handler" in event.data]
+    assert [(notice.code, notice.data) for notice in noted] == [
+        ("ask", {"handler": "judge", "id": first, "otherwise": "deny"}),
+        ("deny", {"handler": "judge", "id": second}),
+    ]
+
+
+def test_what_waits_for_a_word_is_as_old_after_a_restart(storage: Storage) -> None:
+    monitor = follow(storage, [Judge()])
+    monitor.take_up()
+    feed(monitor, PERMISSION)
+    (approval,) = monitor.approvals
+    assert (approval.tool, approval.reason) == ("Bash", "Bash")
+    assert "command" in approval.input
+    again = follow(storage, [Judge()])
+    again.take_up()
+    assert [waits.model_dump_json() for waits in again.approvals] == [approval.model_dump_json()]
+    assert len(stored(storage)) == monitor._seq
+    again.notice(ANSWERED, "Allowed Bash", id=approval.id, allow=True)
+    assert again.approvals == ()
+    assert approval.id not in again.judged
+
+
+def test_after_a_restart_requests_are_judged_by_the_handlers_as_they_now_are(storage: Storage) -> None:
+    monitor = follow(storage, [])
+    monitor.take_up()
+    feed(monitor, PERMISSION)
+    assert monitor.judged == {}
+    again = follow(storage, [Judge()])
+    start = again.take_up()
+    feed(again, PERMISSION[start:])
+    first, second = again.unanswered
+    assert [approval.id for approval in again.approvals] == [first]
+    assert again.judged[second].action is Action.DENY
+    codes = [event.code for _, _, event in stored(storage) if isinstance(event, Notice)]
+    assert (codes.count("ask"), codes.count("deny")) == (1, 1)
+    assert follow(storage, []).take_up() == start
+
+
+def test_the_hardest_verdict_counts_and_of_two_the_first() -> None:
+    found = [Verdict(Action.WARN, "a"), Verdict(Action.DENY, "b"), Verdict(Action.ASK, "c"), Verdict(Action.DENY, "d")]
+    assert hardest(found) == found[1]
+    assert hardest([]) is None
+    assert hardest([*found, Verdict(Action.STOP, "e"), Verdict(Action.PAUSE, "f")]) == Verdict(Action.STOP, "e")
+
+
+def test_an_agents_own_notices_are_told_apart_from_ours(storage: Storage) -> None:
+    monitor = follow(storage)
+    monitor.take_up()
+    feed(monitor, b'{"type":"system","subtype":"ended","status":"completed"}\n')
+    monitor.notice("ended", "The agent is done", status="completed")
+    assert [event.origin for _, _, event in stored(storage) if isinstance(event, Notice)] == ["agent", None]
+
+
+def test_what_was_read_late_has_no_time_of_ours(storage: Storage) -> None:
+    call = b'{"type":"assistant","message":{"content":[{"type":"tool_use","id":"t%d","name":"Read","input":{}}]}}\n'
+    result = b'{"type":"user","message":{"content":[{"type":"tool_result","tool_use_id":"t%d","content":""}]}}\n'
+    stream = call % 1 + result % 1
+    (samples.session().path / "stream.log").write_bytes(stream)
+    monitor = follow(storage)
+    monitor.take_up()
+    events, _ = feed(monitor, stream + call % 2 + result % 2)
+    late, seen = (event for event in events if isinstance(event, ToolResult))
+    assert (late.tool, late.duration_ms) == ("Read", None)
+    assert seen.duration_ms is not None
+    assert 0 <= seen.duration_ms < 10_000

@@ -11,8 +11,10 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, NamedTuple
 
+from scopecraft_git import plugins
 from scopecraft_git.events import (
     Event,
     Finished,
@@ -23,12 +25,14 @@ from scopecraft_git.events import (
     Text,
     ToolCall,
 )
-from scopecraft_git.models import Session
+from scopecraft_git.models import Approval, Session
+from scopecraft_git.monitor.annotating import Annotator, judge
+from scopecraft_git.monitor.handling import FAILED, Handling, Remark, hardest, key, made
 from scopecraft_git.monitor.noticed import STOPPING, Noticed
-from scopecraft_git.protocols import Action, Agent, MonitorHandler, Storage, Verdict
+from scopecraft_git.protocols import Action, Agent, Deadline, MonitorHandler, Passed, Storage, Verdict
 
 ANSWERED = "permission_answered"
-__all__ = ["ANSWERED", "STOPPING", "Digest", "Monitor", "Noticed"]
+__all__ = ["ANSWERED", "STOPPING", "Digest", "Monitor", "Noticed", "hardest", "made"]
 WANT_A_REACTION = (PermissionRequest, Finished)
 
 
@@ -37,6 +41,7 @@ class Digest(NamedTuple):
 
     events: list[Event]
     verdicts: list[Verdict]
+    """On everything but requests for permission, see `Monitor.judged`."""
 
 
 class Monitor:
@@ -50,35 +55,49 @@ class Monitor:
         """Whether that is the last it said."""
         self.spoken = False
         self.unanswered: dict[str, PermissionRequest] = {}
+        self.judged: dict[str, Verdict] = {}
+        """The hardest verdict on each request in `unanswered`, by its id; none allows it, and so does `WARN`."""
         self.observers: list[Callable[[LoggedEvent], object]] = []
         """Told of every event once it is stored, in order, and of those stored before. They may not raise."""
         self._storage = storage
         self._agent = agent
-        self._handlers = list(handlers)
+        self._handling = Handling(handlers)
+        self._annotator = Annotator(judge(plugins.error_kinds()))
         self._lock = threading.RLock()
         self._seq = 0
         self._line: list[bytes] = []
         self._line_starts = 0
         self._already_stored = 0
-        self._not_noticed: list[Verdict] = []
+        self._not_noted: list[Remark] = []
+        self._output_before = 0
+        self._asked: dict[str, datetime] = {}
 
     def take_up(self) -> int:
         """Go through the events stored before; returns the offset in `stream.log` to read from. Called once, first."""
         spoke = self.session.last_activity
+        late: list[Remark] = []
+        self._output_before = _size(self.session.path / "stream.log")
         for logged in self._storage.events(self.session.id):
             self._seq = logged.seq
-            verdicts = self._ask(logged.event)
+            remarks = self._show(logged.event, ours=logged.offset is None)
             self._note(logged)
-            if logged.offset is not None:
-                same_line = logged.offset == self._line_starts
-                self._already_stored = self._already_stored + 1 if same_line else 1
-                self._not_noticed = self._not_noticed + verdicts if same_line else verdicts
-                self._line_starts = logged.offset
-                spoke = logged.time
-            elif isinstance(logged.event, Notice) and logged.event.code in set(Action):
-                del self._not_noticed[:1]
+            if logged.offset is None:
+                if isinstance(logged.event, Notice):
+                    _take_away(logged.event, self._not_noted, late)
+                late += remarks
+                continue
+            self._annotator.take(logged.event, logged.time)
+            if logged.offset == self._line_starts:
+                self._already_stored += 1
+                self._not_noted += remarks
+            else:
+                late += self._not_noted
+                self._already_stored, self._not_noted = 1, remarks
+            self._line_starts = logged.offset
+            spoke = logged.time
         self.change(last_activity=spoke)
         self._summarise()
+        self._store_remarks([remark for remark in late if self._still_matters(remark)])
         return self._line_starts
 
     def feed(self, chunk: bytes) -> Iterator[Digest]:
@@ -113,6 +132,23 @@ class Monitor:
             if code not in self.noticed:
                 self.notice(code, text, **data)
 
+    @property
+    def approvals(self) -> tuple[Approval, ...]:
+        """What waits for a human's word, oldest first; inputs are whole."""
+        with self._lock:
+            return tuple(
+                _approval(request, self.judged[request.id], self._asked[request.id])
+                for request in self.unanswered.values()
+                if request.id in self._asked and self.judged[request.id].action is Action.ASK
+            )
+
+    def deadlines(self, passed: Passed) -> list[Deadline]:
+        """What handlers say that the session can still miss. Callable from any thread."""
+        with self._lock:
+            found = self._handling.deadlines(self.session, passed)
+            self._store_remarks(self._handling.failures())
+            return [deadline for deadline in found if not self.noticed.is_missed(deadline)]
+
     def change(self, **fields: Any) -> Session:
         """Set fields of the record that no handler keeps. Callable from any thread."""
         with self._lock:
@@ -128,20 +164,22 @@ class Monitor:
         with self._lock:
             taken = Digest([], [])
             found: list[tuple[int | None, Event]] = []
+            now = datetime.now(UTC)
             wants_reaction = False
             while lines and not wants_reaction:
                 line = lines.popleft()
                 again = self._already_stored
-                events = self._agent.parse(line)[again:]
-                verdicts = self._not_noticed + [verdict for event in events for verdict in self._ask(event)]
+                seen = now if self._line_starts >= self._output_before else None
+                events = [self._annotator.take(event, seen) for event in self._agent.parse(line)[again:]]
+                remarks = self._not_noted + [remark for event in events for remark in self._show(event)]
                 found += [(self._line_starts, event) for event in events]
-                found += [(None, Notice(code=verdict.action, text=verdict.reason)) for verdict in verdicts]
+                found += [(None, remark.notice) for remark in remarks]
                 taken.events.extend(events)
-                taken.verdicts.extend(verdicts)
+                taken.verdicts.extend(remark.verdict for remark in remarks if remark.verdict and not remark.request)
                 self._line_starts += len(line) + 1
                 self._already_stored = 0
-                self._not_noticed = []
-                wants_reaction = bool(again or verdicts or any(isinstance(e, WANT_A_REACTION) for e in events))
+                self._not_noted = []
+                wants_reaction = bool(again or remarks or any(isinstance(e, WANT_A_REACTION) for e in events))
             self._store(found)
             return taken
 
@@ -156,13 +194,20 @@ class Monitor:
         ]
         self._storage.append(self.session.id, logged)
         self._seq += len(logged)
+        remarks: list[Remark] = []
         for each in logged:
             self._note(each)
-            if each.offset is None:
-                self._ask(each.event)  # who saw the agent's own was asked before
+            if each.offset is None:  # who saw the agent's own was asked before
+                remarks += self._show(each.event, ours=True)
         self._summarise()
         if any(offset is not None for offset, _ in found):
             self.change(last_activity=now)
+        self._store_remarks(remarks + self._handling.failures())
+
+    def _store_remarks(self, remarks: list[Remark]) -> None:
+        """Those that came of no line of output. Nothing follows the end."""
+        if "ended" not in self.noticed:
+            self._store([(None, remark.notice) for remark in remarks])
 
     def _note(self, logged: LoggedEvent) -> None:
         event = logged.event
@@ -170,9 +215,7 @@ class Monitor:
             tell(logged)
         if logged.offset is None:
             if isinstance(event, Notice):
-                self.noticed.take(logged, event)
-                if event.code == ANSWERED:
-                    self.unanswered.pop(event.data["id"], None)
+                self._note_ours(logged, event)
             return
         self.spoken = True
         self.noticed.in_silence.clear()
@@ -183,16 +226,68 @@ class Monitor:
         elif isinstance(event, PermissionRequest):
             self.unanswered[event.id] = event
 
-    def _ask(self, event: Event) -> list[Verdict]:
-        found = (self._verdict(handler, event) for handler in list(self._handlers))
-        return [verdict for verdict in found if verdict]
+    def _note_ours(self, logged: LoggedEvent, notice: Notice) -> None:
+        self.noticed.take(logged, notice)
+        request = notice.data.get("id")
+        if notice.code == ANSWERED:
+            for known in (self.unanswered, self.judged, self._asked):
+                known.pop(notice.data["id"], None)
+            self._annotator.answered(notice.data["id"], allow=notice.data.get("allow") is True)
+        elif notice.code == FAILED:
+            self._handling.leave_out(notice.data["handler"])
+        elif notice.code == Action.ASK and request in self.unanswered:
+            self._asked.setdefault(request, logged.time)
+            self._hold_to(request, notice.data.get("until"))
 
-    def _verdict(self, handler: MonitorHandler, event: Event) -> Verdict | None:
-        try:
-            return handler.handle(self.session, event)
-        except Exception as error:  # a plugin may raise anything; it must not stop the monitor
-            self._handlers.remove(handler)
-            return Verdict(Action.WARN, f"the handler {handler.name} was left out: it raised {error!r}")
+    def _hold_to(self, request: str, until: str | None) -> None:
+        """A handler that is asked again after a restart would give a human more time each time."""
+        verdict = self.judged.get(request)
+        if verdict and verdict.until and until:
+            self.judged[request] = verdict._replace(until=datetime.fromisoformat(until))
+
+    def _show(self, event: Event, *, ours: bool = False) -> list[Remark]:
+        """To every handler. What they say of our own notices is not heard, but for their failures."""
+        remarks = self._handling.show(self.session, event)
+        if ours:
+            return [remark for remark in remarks if not remark.verdict]
+        if isinstance(event, PermissionRequest):
+            self.judged.pop(event.id, None)
+            if verdict := hardest(remark.verdict for remark in remarks if remark.verdict):
+                self.judged[event.id] = verdict
+        return remarks
+
+    def _still_matters(self, remark: Remark) -> bool:
+        """Of those on what was stored before a restart, though nothing of them was."""
+        return remark.verdict is None or remark.request in self.unanswered
 
     def _summarise(self) -> None:
-        self.change(**{name: value for handler in self._handlers for name, value in handler.summary().items()})
+        if changed := self._handling.summary(self.session):
+            self.change(**changed)
+
+
+def _take_away(told: Notice, *pending: list[Remark]) -> None:
+    """The first of the remarks that has been told, or all of a handler that is told to have failed."""
+    for remarks in pending:
+        if told.code == FAILED:
+            remarks[:] = [remark for remark in remarks if remark.notice.data["handler"] != told.data["handler"]]
+        elif same := [remark for remark in remarks if key(remark.notice) == key(told)]:
+            remarks.remove(same[0])
+            return
+
+
+def _approval(request: PermissionRequest, verdict: Verdict, since: datetime) -> Approval:
+    return Approval(
+        id=request.id,
+        tool=request.tool,
+        input=request.input,
+        reason=verdict.reason,
+        since=since,
+        until=verdict.until,
+    )
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

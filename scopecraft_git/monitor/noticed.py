@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from scopecraft_git.events import LoggedEvent, Notice
-from scopecraft_git.protocols import Action
+from scopecraft_git.protocols import Action, Deadline
 
 STOPPING = "stopping"
 _TO_BE_DONE = (Action.PAUSE, Action.INTERRUPT)
@@ -18,6 +18,8 @@ class Noticed:
         self.latest: dict[str, Notice] = {}
         self.in_silence: set[str] = set()
         """Codes since the agent's last output, or since it was resumed."""
+        self.missed: set[tuple[str, object]] = set()
+        """Deadlines: their codes and when they were due."""
         self.imported: set[tuple[str | None, ...]] = set()
         self.ending: Notice | None = None
         """Why the session is being ended, if it is by us; the first reason counts."""
@@ -29,10 +31,15 @@ class Noticed:
     def __contains__(self, code: str) -> bool:
         return code in self.latest
 
+    def is_missed(self, deadline: Deadline) -> bool:
+        """Whether that is told: of this very deadline, or of one of its kind since the agent was last heard."""
+        return deadline.code in self.in_silence or (deadline.code, round(deadline.due, 3)) in self.missed
+
     def take(self, logged: LoggedEvent, notice: Notice) -> None:
         code, data = notice.code, notice.data
         self.latest[code] = notice
         self.in_silence.add(code)
+        self.missed.add((code, data.get("due")))
         if self.ending is None and (code in (STOPPING, Action.STOP) or data.get("action") == Action.STOP):
             self.ending = notice
         if _is_wanted(notice):

@@ -130,7 +130,9 @@ def once(session: Session, kind: str, *, due: bool) -> None:
 def told(storage: LocalStorage, session: Session) -> list[dict[str, Any]]:
     """Its events as they are on disk, but for their times."""
     lines = (session.path / "events.jsonl").read_text().splitlines() if (session.path / "events.jsonl").exists() else []
-    return [{key: value for key, value in json.loads(line).items() if key != "time"} for line in lines]
+    return [
+        {key: value for key, value in json.loads(line).items() if key not in ("time", "duration_ms")} for line in lines
+    ]
 
 
 def how(storage: LocalStorage, session: Session) -> dict[str, Any]:
