@@ -56,6 +56,23 @@ def test_input_reaches_it(bench: Bench) -> None:
     read_until(chunks, "got a 'message'\n")
 
 
+def test_an_interrupt_reaches_it_as_it_is(bench: Bench) -> None:
+    """No bracketed paste, no Enter: in a terminal it is keys that are pressed."""
+    execution = bench.run("stty -icanon -echo 2>/dev/null; echo ready; head -c 1 | od -An -tx1; exit 0")
+    chunks = execution.stream(0)
+    read_until(chunks, "ready\n")
+    execution.interrupt(b"\x1b")
+    execution.close_input()
+    assert read_until(chunks, "\n").split() == ["1b"]
+
+
+def test_an_interrupt_of_one_that_ended_is_refused(bench: Bench) -> None:
+    execution = bench.run("exit 0")
+    execution.wait(DEADLINE)
+    with pytest.raises(BrokenPipeError):
+        execution.interrupt(b"\x1b")
+
+
 def test_input_stays_open_until_it_is_closed(bench: Bench) -> None:
     execution = bench.run("echo ready; cat; echo end")
     chunks = execution.stream(0)

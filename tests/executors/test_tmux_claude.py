@@ -130,6 +130,25 @@ def test_a_message_in_mid_turn_arrives(dispatch: Dispatch) -> None:
     until(lambda: any("Use tabs" in asked for asked in dispatch.model.asked()))
 
 
+def test_an_interrupt_ends_the_turn_and_the_session_goes_on(dispatch: Dispatch) -> None:
+    dispatch.model.story = [bash("echo one", "One."), Step("Never said.", delay=DEADLINE)]
+    execution = dispatch.start()
+    chunks = execution.stream(0)
+    execution.send(prompt("Begin"))
+    events_until(chunks, "One.")
+    until(lambda: len(dispatch.model.requests) > 1)
+    escape = claude.interrupt(Mode.DISPATCH)
+    assert escape is not None
+    execution.interrupt(escape)
+    until(lambda: "Interrupted" in dispatch.screen())
+    dispatch.model.story = [Step("Something else.")]
+    execution.send(prompt("Do something else"))
+    events = events_until(chunks, "Something else.")
+    assert [event for event in events if isinstance(event, Unrecognized)] == []
+    assert "Never said." not in [event.text for event in events if isinstance(event, Text)]
+    assert "Do something else" in dispatch.model.asked()
+
+
 def test_a_new_process_finds_it_and_goes_on(dispatch: Dispatch) -> None:
     dispatch.model.story = [Step("First.")]
     request = dispatch.request()
