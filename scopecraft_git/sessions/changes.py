@@ -1,0 +1,22 @@
+"""What a session changed."""
+
+from __future__ import annotations
+
+from scopecraft_git.errors import WorkGoneError
+from scopecraft_git.models import Session
+
+
+def diff(session: Session) -> str:
+    """In git's format, since the session began: of its worktree, or of its branch where the worktree is gone.
+
+    Raises `WorkGoneError` where both are.
+    """
+    from scopecraft_git import worktrees
+    from scopecraft_git.repository import Repository
+
+    repository = Repository(session.repository)
+    if session.worktree.is_dir() and session.worktree in repository.linked():
+        return worktrees.diff(repository, session.worktree, session.base_commit)
+    if session.branch in repository.refs().heads:
+        return worktrees.branch_diff(repository, session.branch, session.base_commit)
+    raise WorkGoneError(session.id, session.worktree, session.branch)
