@@ -12,6 +12,7 @@ from scopecraft_git.models import Outcome, SessionStatus
 from scopecraft_git.monitor import STOPPING, Monitor
 from scopecraft_git.protocols import Action, Execution, Exit
 from scopecraft_git.supervisor.log import complain
+from scopecraft_git.supervisor.turn import Turn
 
 GRACES = ((Signals.SIGINT, 10.0), (Signals.SIGTERM, 5.0), (Signals.SIGKILL, 10.0))
 """How a session is stopped, with the seconds each signal is given. An interrupted agent still says how it went."""
@@ -20,9 +21,12 @@ TRIES_AGAIN = 5.0
 STDERR_TAIL = 4096
 
 
-def outcome(monitor: Monitor, ended: Exit, folder: Path) -> Outcome:
-    """What became of a session whose process is gone: why we ended it, what the agent said, its exit code, in order."""
-    status, reason = _judged(monitor, ended)
+def outcome(monitor: Monitor, ended: Exit, folder: Path, turn: Turn | None = None) -> Outcome:
+    """What became of a session whose process is gone: why we ended it, what the agent said, its exit code, in order.
+
+    `turn` is of an agent that leaves when its turn was interrupted and it was told nothing else.
+    """
+    status, reason = _judged(monitor, ended, turn or Turn())
     code = None if ended.lost else ended.code
     return Outcome(status=status, reason=safe_text(reason), exit_code=code, stderr=last_words(folder))
 
@@ -69,14 +73,18 @@ def make_leave(execution: Execution, over: threading.Event) -> None:
         over.wait(TRIES_AGAIN)
 
 
-def _judged(monitor: Monitor, ended: Exit) -> tuple[SessionStatus, str]:
+def _judged(monitor: Monitor, ended: Exit, turn: Turn) -> tuple[SessionStatus, str]:
     finished, ending = monitor.finished, monitor.noticed.ending
     if ending and ending.code != "lingering":
         return _ended_by_us(ending)
     done = finished is not None and monitor.done
     if ended.lost and not done:
         return SessionStatus.LOST, f"Nobody saw it end: {ended.reason}"
+    cut_short = turn.interrupting or (turn.interrupted if monitor.done else None)
     unseen = f"; nobody saw it end: {ended.reason}" if ended.lost else ""
+    if cut_short:
+        by = cut_short.data.get("by")
+        return SessionStatus.CANCELLED, (f"Interrupted: {by}" if by else "Interrupted on request") + unseen
     if finished and finished.is_error:
         return SessionStatus.FAILED, _error(finished) + unseen
     if ended.code == 0 or (done and (ending or ended.lost)):

@@ -8,23 +8,23 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 from scopecraft_git import plugins, session_queue, sessions, worktrees
 from scopecraft_git.errors import HomeFullError, HomeNotWritableError, ScopecraftError
 from scopecraft_git.events import Finished, ToolResult
-from scopecraft_git.models import Mode, Outcome, Session, SessionStatus
-from scopecraft_git.monitor import ANSWERED, Digest, Monitor
+from scopecraft_git.models import MessageState, Mode, Outcome, Session, SessionStatus
+from scopecraft_git.monitor import Digest, Monitor, made
 from scopecraft_git.protocols import (
     Action,
     Execution,
     Executor,
     Exit,
     HandlerRequest,
-    Imported,
     MonitorHandler,
     Storage,
     Verdict,
@@ -32,13 +32,15 @@ from scopecraft_git.protocols import (
 from scopecraft_git.repository import Repository
 from scopecraft_git.sessions import Asked
 from scopecraft_git.supervisor import clearing, ending
+from scopecraft_git.supervisor.commits import Commits
+from scopecraft_git.supervisor.input import Input
 from scopecraft_git.supervisor.log import complain
+from scopecraft_git.supervisor.permissions import Permissions
 from scopecraft_git.supervisor.requests import STOP, Requests
 from scopecraft_git.supervisor.standing import Standing
 from scopecraft_git.supervisor.watchdogs import Watch
 
 SAVE_EVERY = 0.2
-IMPORT_EVERY = 1.0
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -66,15 +68,17 @@ class Follower:
         self._monitor = Monitor(session, storage, self._agent, self._handlers(session))
         self._standing = Standing(session, storage, self._monitor)
         self._watch = Watch(self._standing, self._request.settings)
-        self._requests = Requests(self._standing, resumed=self._watch.set)
+        self._input = Input(self._standing)
+        self._permissions = Permissions(self._standing, self._input)
+        self._requests = Requests(self._standing, self._input, self._permissions, resumed=self._watch.set)
+        self._commits = Commits(self._monitor, self._request.branch)
         self._taken_up = False
-        self._imported_at = 0.0
 
     def _handlers(self, session: Session) -> list[MonitorHandler]:
         seen_at = plugins.executor(session.executor).worktree_seen_at
         asks = self._agent.asks and session.mode is Mode.AUTONOMOUS
         request = HandlerRequest(session, self._request.settings, seen_at or session.worktree, asks)
-        return [make(request) for make in plugins.handlers()]
+        return made(plugins.handlers(), request)
 
     def start(self) -> None:
         self._thread.start()
@@ -102,7 +106,9 @@ class Follower:
             with self._standing.lock:
                 self._standing.over.set()
             self._watch.end()
+            self._permissions.end()
             self._standing.started.set()
+            self._standing.takes_input.set()
             self._ended()
 
     def _follow(self) -> None:
@@ -120,9 +126,9 @@ class Follower:
         self._carry_on(execution)
         self._read(execution, offset)
         ended = execution.wait() or Exit(-1, "its output ended and nothing tells why", lost=True)
-        home = self._bring_home(execution, ended=True)
+        home = self._commits.bring_home(execution, ended=True)
         clearing.begin(self.id)
-        self._end(ending.outcome(self._monitor, ended, self._request.directory))
+        self._end(self._outcome(ended))
         if home:
             self._let_go(execution)
 
@@ -135,13 +141,19 @@ class Follower:
             return ending.never_started(SessionStatus.FAILED, latest["start_failed"].text, folder)
         return None
 
+    def _outcome(self, ended: Exit) -> Outcome:
+        standing = self._standing
+        return ending.outcome(
+            self._monitor, ended, self._request.directory, standing.turn if standing.is_unattended else None
+        )
+
     def _begin(self, executor: Executor) -> Execution | Outcome:
         """The session's execution, found or started; or how it ended, when there is none any more."""
         execution = executor.find(self._request)
         if execution is None:
             if self._standing.has_started:
                 lost = Exit(-1, "nothing of it is left where it ran", lost=True)
-                return ending.outcome(self._monitor, lost, self._request.directory)
+                return self._outcome(lost)
             if any(asked.kind == STOP for asked in sessions.asked(self.id)):
                 return ending.never_started(SessionStatus.CANCELLED, "Stopped on request", self._request.directory)
             self._standing.become(SessionStatus.STARTING)
@@ -168,21 +180,30 @@ class Follower:
         elif wanted := standing.noticed.wanted:
             standing.carry_out(Verdict(Action(wanted.data.get("action", wanted.code)), wanted.text))
         if standing.session.mode is Mode.DISPATCH and not standing.session.prompt_delivered:
-            self._deliver_prompt(execution)
+            self._input.give_prompt(execution)
+        standing.open_input()
+        self._requests.catch_up()
         if self._monitor.done:
             self._after_result(execution)
         self._watch.begin()
 
     def _read(self, execution: Execution, offset: int) -> None:
         known = self._output_before()
-        for chunk in execution.stream(offset):
+        caught_up = False
+        for chunk in itertools.chain([b""], execution.stream(offset)):
             offset += len(chunk)
-            for digest in self._monitor.feed(chunk):
-                self._react(execution, digest)
-            if offset > known:
+            self._take(execution, self._monitor.feed(chunk))
+            if chunk and offset > known:
                 self._hear()
-        for digest in self._monitor.end():
-            self._react(execution, digest)
+            if offset >= known and not caught_up:
+                caught_up = True
+                self._standing.interrupt_again(execution)
+        self._take(execution, self._monitor.end())
+
+    def _take(self, execution: Execution, digests: Iterator[Digest]) -> None:
+        with self._standing.floor:
+            for digest in digests:
+                self._react(execution, digest)
 
     def _output_before(self) -> int:
         """How much output is no news. What of it nobody read yet makes events, and is."""
@@ -194,19 +215,21 @@ class Follower:
     def _end(self, outcome: Outcome) -> None:
         """State first: the record, then the slot, then the worktree's lock."""
         self._watch.end()
+        self._input.refuse_rest()
         self._standing.finish(outcome)
         session_queue.release(self.id)
         self._freed()
         worktrees.unlock(Repository(self._request.repository), self._request.worktree, self.id)
         for asked in sessions.asked(self.id):
-            sessions.answered(self.id, asked.name)
+            if not sessions.message(asked, MessageState.REFUSED):  # which tells by itself that it came too late
+                sessions.answered(self.id, asked.name)
 
     def _clear_away(self, executor: Executor) -> None:
         """What is left where the session ran, once its end is on record."""
         execution = executor.find(self._request)
         if execution is None:
             clearing.done(self.id)
-        elif self._bring_home(execution, ended=True):
+        elif self._commits.bring_home(execution, ended=True):
             self._let_go(execution)
 
     def _let_go(self, execution: Execution) -> None:
@@ -232,12 +255,11 @@ class Follower:
     # Output, and what it means
 
     def _react(self, execution: Execution, digest: Digest) -> None:
-        self._answer(execution)
+        self._permissions.look(execution)
         if any(isinstance(event, Finished) for event in digest.events):
             self._after_result(execution)
-        committed = any(isinstance(event, ToolResult) for event in digest.events)
-        if committed and time.monotonic() - self._imported_at > IMPORT_EVERY:
-            self._bring_home(execution, ended=False)
+        if any(isinstance(event, ToolResult) for event in digest.events):
+            self._commits.bring_some(execution)
         if digest.verdicts:
             self._standing.carry_out(max(digest.verdicts, key=lambda verdict: list(Action).index(verdict.action)))
         if digest.events:
@@ -247,74 +269,17 @@ class Follower:
         else:
             self._changed()
 
-    def _answer(self, execution: Execution) -> None:
-        """Allow what is asked, and note it. Asked anew it is answered anew: nobody knows whether that was heard."""
-        for request in list(self._monitor.unanswered.values()):
-            while self._send(execution, self._agent.answer(request, allow=True)):
-                continue
-            self._standing.note(ANSWERED, f"Allowed {request.tool}", id=request.id, allow=True)
-
     def _hear(self) -> None:
         self._standing.hear()
         self._watch.set()
 
     def _after_result(self, execution: Execution) -> None:
         """The agent says it is done: it leaves when its input ends, and is made to if it does not."""
-        if self._standing.session.mode is Mode.AUTONOMOUS and self._agent.keeps_input:
-            execution.close_input()
+        if self._monitor.finished and self._monitor.finished.is_error:
+            self._permissions.withdraw()
+        self._input.end_if_done(execution)
         if self._standing.clock.done is None:
             self._standing.clock.done = self._standing.clock.now
-
-    def _bring_home(self, execution: Execution, *, ended: bool) -> bool:
-        """Bring commits home; whether everything is. What could not come is reported and stays where it is.
-
-        What came is told at the end: whether it was seen on its way there depends on who looked when.
-        """
-        self._imported_at = time.monotonic()
-        try:
-            arrived = execution.import_commits()
-        except ScopecraftError as error:
-            if ended:
-                self._monitor.notice_once("import_failed", error.message, hint=error.hint)
-            return False
-        branch = f"refs/heads/{self._request.branch}"
-        if commits := [commit for ref, commit, _ in arrived if ref == branch]:
-            self._monitor.change(imported_commit=commits[-1])
-        for ref, commit, note in _worth_telling(arrived) if ended else []:
-            if (ref, commit, note) not in self._monitor.noticed.imported:
-                text = f"{ref} is at {commit[:10]}" + (f": {note}" if note else "")
-                self._monitor.notice("imported", text, ref=ref, commit=commit, note=note)
-        return True
-
-    # Input
-
-    def _deliver_prompt(self, execution: Execution) -> None:
-        """To an agent in a terminal. A dialog of its own may want a human first, however long that takes."""
-        if prompt := sessions.prompt(self._standing.session):
-            while obstacle := self._send(execution, self._agent.message(prompt, Mode.DISPATCH)):
-                self._monitor.notice_once("waiting", obstacle)
-                self._standing.settle()
-        self._monitor.change(prompt_delivered=True)
-        self.save()
-        self._standing.settle()
-
-    def _send(self, execution: Execution, data: bytes) -> str:
-        """What is in the way for now; empty when it was given or never will be."""
-        try:
-            execution.send(data)
-        except TimeoutError as error:
-            return str(error)
-        except BrokenPipeError as error:
-            if execution.poll() is None:
-                self._monitor.notice_once("input_refused", str(error))
-        return ""
-
-
-def _worth_telling(arrived: list[Imported]) -> list[Imported]:
-    """Where each ref ended, the branch first, and whatever there is to say of the way there."""
-    last = {imported.ref: imported for imported in arrived}
-    told = dict.fromkeys(imported for imported in arrived if imported.note or imported == last[imported.ref])
-    return sorted(told, key=lambda imported: not imported.ref.startswith("refs/heads/"))
 
 
 def _is_for_want_of_space(error: Exception) -> bool:

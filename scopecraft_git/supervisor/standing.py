@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from datetime import UTC, datetime
@@ -9,12 +10,17 @@ from typing import Any
 
 from scopecraft_git import plugins, sessions
 from scopecraft_git.console import safe_text
-from scopecraft_git.models import Outcome, Session, SessionStatus
+from scopecraft_git.models import Approval, Mode, Outcome, Session, SessionStatus
 from scopecraft_git.monitor import Monitor, Noticed
 from scopecraft_git.protocols import Action, Execution, Storage, Verdict
 from scopecraft_git.supervisor import ending
 from scopecraft_git.supervisor.clock import Clock
+from scopecraft_git.supervisor.inbox import Inbox
 from scopecraft_git.supervisor.log import complain
+from scopecraft_git.supervisor.turn import INTERRUPTING, Turn
+
+LONGEST_TEXT = 2000
+"""Characters of a text in what is asked for, as the record holds it."""
 
 
 class Standing:
@@ -29,6 +35,16 @@ class Standing:
         self.over = threading.Event()
         """Nobody notes or saves anything any more: another follower may have begun."""
         self.lock = threading.RLock()
+        self.floor = threading.RLock()
+        """Held while output is read, or input given to an unattended agent: nothing comes of what is not noted yet.
+
+        Never asked for by who holds `lock`.
+        """
+        self.takes_input = threading.Event()
+        """Whether the agent has its prompt and is not paused; or nobody is to wait for that any more."""
+        self.inbox = Inbox()
+        self.turn = Turn()
+        monitor.observers += [self.inbox.take, self.turn.take]
         self.saved_at = 0.0
         self._agent = plugins.agent(session.agent)
         self._storage = storage
@@ -43,6 +59,10 @@ class Standing:
     @property
     def noticed(self) -> Noticed:
         return self.monitor.noticed
+
+    @property
+    def is_unattended(self) -> bool:
+        return self.session.mode is Mode.AUTONOMOUS
 
     @property
     def has_started(self) -> bool:
@@ -82,6 +102,9 @@ class Standing:
                 return
             status = self._status()
             self.clock.stand(still=status in (SessionStatus.PAUSED, SessionStatus.WAITING))
+            changes |= {"approvals": self._approvals(), "inbox": self.inbox.newest}
+            if status is SessionStatus.PAUSED:
+                self.takes_input.clear()
             if not self.noticed.trouble_since:
                 changes["evidence"] = self._silence() if status is SessionStatus.IDLE else None
             self.become(status, **changes)
@@ -103,7 +126,7 @@ class Standing:
         """Note the end and record it, each once."""
         with self.lock:
             self.monitor.notice_once("ended", outcome.reason, status=outcome.status, exit_code=outcome.exit_code)
-            self.monitor.change(evidence=None)
+            self.monitor.change(evidence=None, approvals=(), inbox=self.inbox.newest)
             self.save()
             self._saved = self.monitor.change(**dict(sessions.finish(self._storage, self.session, outcome)))
 
@@ -147,18 +170,49 @@ class Standing:
                 self.note("paused", f"Paused: {by}" if by else "Paused", **({"by": by} if by else {}))
             self.settle()
 
-    def interrupt(self, execution: Execution, by: str = "") -> None:
-        """End the agent's turn, or all of it where nothing else ends one. `by` as in `pause`."""
-        data = self._agent.interrupt(self.session.mode)
-        if data is None:
-            self.stop(by)
+    def resume(self, execution: Execution) -> None:
+        with self.lock:
+            if self.noticed.paused:
+                self.note("resumed", "Resumed")  # before anything that comes of it
+            self.settle()
+        execution.resume()
+        self.open_input()
+
+    def open_input(self) -> None:
+        """Let those go on who wait for the agent to take input, if it does."""
+        with self.lock:
+            if self.session.prompt_delivered and not self.noticed.paused:
+                self.takes_input.set()
+
+    def interrupt(self, execution: Execution, by: str = "", *, request: str = "") -> None:
+        """End the agent's turn, or all of it where nothing else ends one. `by` as in `pause`.
+
+        A `request` has an effect once, however often it is carried out.
+        """
+        if self._agent.interrupt(self.session.mode) is None:
+            self.stop(by or "Asked to interrupt")
             return
         with self.lock:
             if self.noticed.ending:
                 return
-            # Before anything that comes of it.
-            self.note("interrupting", f"Interrupted: {by}" if by else "Interrupted", **({"by": by} if by else {}))
-        execution.interrupt(data)
+            if not (request and self.turn.was_asked(request)):
+                told = {name: value for name, value in {"by": by, "id": request}.items() if value}
+                # Before anything that comes of it.
+                self.note(INTERRUPTING, f"Interrupted: {by}" if by else "Interrupted", **told)
+            elif self.is_unattended and not self.turn.interrupting:
+                return
+        self._end_turn(execution)
+
+    def interrupt_again(self, execution: Execution) -> None:
+        """As before, if nothing has come of it: nobody knows whether it was heard."""
+        if self.is_unattended and self.turn.interrupting and not self.noticed.ending:
+            self._end_turn(execution)
+
+    def _end_turn(self, execution: Execution) -> None:
+        data = self._agent.interrupt(self.session.mode)
+        if data is not None:
+            with contextlib.suppress(BrokenPipeError):  # who takes no input is leaving
+                execution.interrupt(data)
 
     def _insist(self, action: Action, reason: str) -> None:
         """In a thread of its own: an engine may take its time, and refuse at first."""
@@ -173,8 +227,6 @@ class Standing:
             try:
                 act(execution, reason)
                 break
-            except BrokenPipeError:
-                break  # who takes no input has no turn to end
             except Exception as error:  # an executor of a plugin's may raise anything
                 complain(self.session.id, error)
                 self.over.wait(ending.TRIES_AGAIN)
@@ -201,11 +253,18 @@ class Standing:
         noticed = self.noticed
         if noticed.paused:
             return SessionStatus.PAUSED
+        if self.monitor.approvals and not noticed.ending:
+            return SessionStatus.WAITING
         if "waiting" in noticed and not self.session.prompt_delivered:
             return SessionStatus.WAITING
         if "idle" in noticed.in_silence and not noticed.ending:
             return SessionStatus.IDLE
         return SessionStatus.RUNNING
+
+    def _approvals(self) -> tuple[Approval, ...]:
+        """As the record holds them; who is made to leave asks for nothing any more."""
+        waiting = () if self.noticed.ending else self.monitor.approvals
+        return tuple(each.model_copy(update={"input": _cut(each.input)}) for each in waiting)
 
     def _silence(self) -> str:
         since = self.session.last_activity or self.session.started_at or datetime.now(UTC)
@@ -214,3 +273,12 @@ class Standing:
 
 def _clock_time(time: datetime) -> str:
     return f"{time.astimezone(UTC):%H:%M:%SZ}"
+
+
+def _cut(value: Any) -> Any:
+    """Its texts, wherever they are, at a length that a record can bear."""
+    if isinstance(value, str):
+        return value if len(value) <= LONGEST_TEXT else f"{value[: LONGEST_TEXT - 1]}…"
+    if isinstance(value, dict):
+        return {key: _cut(each) for key, each in value.items()}
+    return [_cut(each) for each in value] if isinstance(value, list) else value
