@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import os
+import re
 from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
@@ -17,6 +18,7 @@ import pluggy
 
 from scopecraft_git import __version__, hookspecs
 from scopecraft_git.errors import BrokenPluginError, DuplicatePluginError, UnknownPluginError
+from scopecraft_git.events import Severity
 from scopecraft_git.protocols import Agent, ErrorKind, Executor, HandlerFactory, Storage
 
 if TYPE_CHECKING:
@@ -149,7 +151,17 @@ def _named(items: Iterable[Any]) -> list[Named]:
     for item in found:
         if not isinstance(getattr(item, "name", None), str):
             raise TypeError(f"{item!r} has no name")
+        if isinstance(item, ErrorKind):
+            _check(item)
     return found
+
+
+def _check(kind: ErrorKind) -> None:
+    Severity(kind.severity)
+    try:
+        re.compile(kind.pattern)
+    except re.error as error:
+        raise ValueError(f"the pattern of {kind.name} is no regular expression: {error}") from None
 
 
 class External(NamedTuple):

@@ -168,3 +168,27 @@ def test_the_command_lists_them_and_goes_on_with_a_broken_one(scopecraft: Scopec
     assert listed.stderr == "▲ broken is not used: RuntimeError: no licence\n"
     names = [plugin["name"] for plugin in json.loads(scopecraft("plugins", "--json").stdout)]
     assert names[-2:] in (["nomad", "broken"], ["broken", "nomad"])
+
+
+KINDS = """\
+from scopecraft_git import ErrorKind, Severity, hookimpl
+
+@hookimpl
+def register_error_kinds():
+    return [ErrorKind("quota", Severity.CRITICAL, {pattern!r})]
+"""
+
+
+def test_a_plugin_judges_errors_before_the_built_ins(install: Install) -> None:
+    install("nomad", KINDS.format(pattern="quota (is )?exceeded"))
+    kinds = python("print(json.dumps([kind.name for kind in plugins.error_kinds()]))")
+    assert (kinds[0], kinds[-1]) == ("quota", "failed")
+
+
+def test_a_pattern_that_is_none_is_its_plugins_problem(install: Install) -> None:
+    install("nomad", KINDS.format(pattern="quota (is"))
+    assert "quota" not in python("print(json.dumps([kind.name for kind in plugins.error_kinds()]))")
+    (found,) = row("nomad")
+    assert found["problem"].startswith(
+        "register_error_kinds: ValueError: the pattern of quota is no regular expression: missing ), unterminated"
+    )
