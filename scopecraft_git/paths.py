@@ -34,6 +34,10 @@ def config_file() -> Path:
     return home() / "config" / "orchestration.json"
 
 
+def policy_file() -> Path:
+    return home() / "config" / "policy.toml"
+
+
 def sessions() -> Path:
     return home() / "sessions"
 

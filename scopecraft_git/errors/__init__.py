@@ -29,6 +29,9 @@ from scopecraft_git.errors.continuation import (
     RepositoryGoneError,
     SessionLivesError,
 )
+from scopecraft_git.errors.dashboard import (
+    DashboardNeedsTerminalError,
+)
 from scopecraft_git.errors.demo import (
     DemoFailedError,
 )
@@ -52,6 +55,7 @@ from scopecraft_git.errors.execution import (
     LoginFailedError,
     LoginNeedsTerminalError,
     MountMissingError,
+    PromptOptionNotTakenError,
     TmuxMissingError,
     WindowGoneError,
     WrongModeError,
@@ -90,6 +94,10 @@ from scopecraft_git.errors.plugins import (
     BrokenPluginError,
     DuplicatePluginError,
     UnknownPluginError,
+)
+from scopecraft_git.errors.policy import (
+    InvalidPolicyError,
+    NoRuleForThisError,
 )
 from scopecraft_git.errors.sessions import (
     AmbiguousSessionError,
@@ -189,6 +197,7 @@ __all__ = [
     "CannotSendError",
     "CommandNotTakenError",
     "CredentialsUnreadableError",
+    "DashboardNeedsTerminalError",
     "DemoFailedError",
     "DetachedHeadError",
     "DockerCommandMissingError",
@@ -209,6 +218,7 @@ __all__ = [
     "ImageMissingError",
     "InvalidBranchError",
     "InvalidPairError",
+    "InvalidPolicyError",
     "InvalidPromptError",
     "InvalidPromptInputError",
     "InvalidSettingError",
@@ -229,6 +239,7 @@ __all__ = [
     "NestedWorktreeError",
     "NewerFormatError",
     "NoDefaultBranchError",
+    "NoRuleForThisError",
     "NotAParentError",
     "NotARepositoryError",
     "NotFoundError",
@@ -241,6 +252,7 @@ __all__ = [
     "NothingToSayError",
     "PathInTheWayError",
     "PromptNotFoundError",
+    "PromptOptionNotTakenError",
     "QueueFullError",
     "RefusedError",
     "ReplacedGitLinkError",
