@@ -27,6 +27,8 @@ class Text(Model):
     text: str
     parent_id: str | None = None
     """The tool call whose sub-agent said it."""
+    partial: bool | None = None
+    """Whether it is a piece: pieces that follow one another are one text. None for a whole one."""
 
 
 class Reasoning(Model):

@@ -28,6 +28,8 @@ class AgentRequest(Model):
     mode: Mode
     agent_session_id: str
     """A fresh UUID that the agent should give its session, if it can."""
+    isolated: bool = False
+    """`Executor.isolated`: whether it needs no sandbox of its own."""
     command: tuple[str, ...] = ()
     """What the user gave after `--`."""
     settings: AgentSettings = AgentSettings()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from scopecraft_git.errors.base import MissingError, RefusedError, ScopecraftError, UsageError
@@ -141,6 +142,16 @@ class CommandNotTakenError(UsageError):
         super().__init__(
             f"The agent {agent} takes no command after --",
             f"To run a command of one's own: git scopecraft run {task} --agent command -- ./agent.sh",
+        )
+
+
+class PromptOptionNotTakenError(RefusedError):
+    """What a prompt file forbids or needs, and an agent cannot be told."""
+
+    def __init__(self, agent: str, options: Sequence[str], task: str) -> None:
+        super().__init__(
+            f"The agent {agent} cannot be told {' and '.join(options)}, which the prompt file sets",
+            f"Leave it out of the prompt file, or have Claude Code do it: git scopecraft run {task} --agent claude",
         )
 
 

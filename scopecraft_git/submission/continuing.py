@@ -40,7 +40,7 @@ def continuation(storage: Storage, parent: Session, text: str) -> Draft:
     request = _agent_request(parent, sessions.request(parent))
     repository = _repository(parent)
     settings = config.load(repository.configured("scopecraft"))
-    request = request.model_copy(update={"settings": _agent_settings(parent, settings)})
+    request = request.model_copy(update={"settings": _agent_settings(parent, settings), "isolated": executor.isolated})
     plan = _plan(repository, parent, settings)
     executor.check(settings, agent.argv(request))
     return Draft(settings, repository, sessions.slug_of(parent.id), plan, text, executor, agent, request, parent)

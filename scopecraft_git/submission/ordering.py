@@ -63,6 +63,7 @@ def draft(order: Order, cwd: Path) -> Draft:
         task=task.id,
         mode=order.mode,
         agent_session_id=str(uuid.uuid4()),
+        isolated=executor.isolated,
         command=_command(order, executor, cwd),
         settings=_agent_settings(order, settings, agent.name),
         **prompt.model_dump(exclude={"text", "path"}),
