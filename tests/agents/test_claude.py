@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +25,9 @@ from scopecraft_git.events import (
 )
 from scopecraft_git.models import Mode
 from scopecraft_git.protocols import AgentRequest
+from tests.agents.renew import STREAMS, recordings
 
-STREAMS = Path(__file__).parent / "streams"
-RECORDINGS = sorted(path for path in STREAMS.glob("*/*.jsonl") if not path.name.endswith(".stdin.jsonl"))
+RECORDINGS = recordings()
 VERSIONS = sorted(path.name for path in STREAMS.iterdir() if path.is_dir())
 UUID = "5d6f7a10-0000-4000-8000-000000000001"
 
@@ -45,29 +44,6 @@ def read(path: Path) -> list[Event]:
 
 def parse(document: Any) -> list[Event]:
     return claude.parse(json.dumps(document).encode())
-
-
-@pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: f"{path.parent.name}-{path.stem}")
-def test_every_line_of_the_recordings_is_understood(path: Path) -> None:
-    for line in path.read_bytes().splitlines():
-        events = claude.parse(line)
-        assert not [event for event in events if isinstance(event, Unrecognized)]
-        assert events or json.loads(line)["type"] == "stream_event"
-
-
-@pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: f"{path.parent.name}-{path.stem}")
-def test_no_message_block_of_the_recordings_is_lost(path: Path) -> None:
-    kinds = {"text": "text", "tool_use": "tool_call", "tool_result": "tool_result", "thinking": "reasoning"}
-    expected: Counter[str] = Counter()
-    for line in path.read_bytes().splitlines():
-        document = json.loads(line)
-        content = document["message"]["content"] if document["type"] in {"assistant", "user"} else []
-        for block in content if isinstance(content, list) else []:
-            prompt = document["type"] == "user" and block["type"] == "text"
-            expected["notice" if prompt else kinds[block["type"]]] += 1
-    found = Counter(str(event.kind) for event in read(path))
-    del expected["notice"]
-    assert {kind: found[kind] for kind in expected} == dict(expected)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -117,15 +93,6 @@ def test_a_retry_says_why() -> None:
     assert [event.text for event in retries if event.code == "retry"] == [
         "Trying again after 401 authentication_failed (1 of 1)"
     ]
-
-
-def test_usage_names_its_message() -> None:
-    lines = (STREAMS / "2.1.330/success.jsonl").read_bytes().splitlines()
-    messages = [json.loads(line)["message"]["id"] for line in lines if json.loads(line)["type"] == "assistant"]
-    usages = [event for line in lines for event in claude.parse(line) if isinstance(event, Usage)]
-    assert [usage.message_id for usage in usages] == messages
-    assert len(set(messages)) < len(messages)
-    assert usages[0].input_tokens == 100
 
 
 def test_partial_messages_are_not_told_twice() -> None:
