@@ -39,7 +39,12 @@ BUILT_IN: Mapping[str, tuple[str, ...]] = {
         "scopecraft_git.agents.command",
     ),
     "storage": ("scopecraft_git.storage.local",),
-    "handler": ("scopecraft_git.handlers.activity",),
+    "handler": (
+        "scopecraft_git.handlers.activity",
+        "scopecraft_git.handlers.policy",
+        "scopecraft_git.handlers.budget",
+        "scopecraft_git.handlers.idle",
+    ),
     "error": ("scopecraft_git.handlers.error_kinds",),
 }
 HOOKS = {

@@ -1,4 +1,4 @@
-"""Deadlines of a session: how long it may be silent, work, or stay after it is done.
+"""Deadlines of a session: what its handlers say that it can miss, and how long it may work or stay after it is done.
 
 They are data, looked at when the next of them is due and not before, so a quiet session costs nothing.
 """
@@ -6,13 +6,12 @@ They are data, looked at when the next of them is due and not before, so a quiet
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from scopecraft_git.config import Settings
 from scopecraft_git.console import safe_line
 from scopecraft_git.models import Mode, SessionStatus
 from scopecraft_git.monitor import Monitor
-from scopecraft_git.protocols import Action
+from scopecraft_git.protocols import Action, Deadline, Passed, Verdict
 from scopecraft_git.supervisor import ending
 from scopecraft_git.supervisor.clock import Alarm, Clock
 from scopecraft_git.supervisor.log import complain
@@ -22,36 +21,28 @@ SETTLES_WITHIN = 2.0
 """Seconds after which a session that is found again counts as followed, and what it said meanwhile as read."""
 
 
-class Deadline(NamedTuple):
-    code: str
-    """Of the notice that tells that it was missed."""
-    due: float
-    """On the session's clock."""
-    action: Action
-    text: str
-
-
 def deadlines(settings: Settings, clock: Clock, monitor: Monitor) -> Iterator[Deadline]:
-    """Those that the session can still miss, as it now is."""
+    """Those that the session can still miss, as it now is: the handlers' and our own."""
+    if monitor.noticed.ending:
+        return
+    yield from monitor.deadlines(Passed(clock.now, clock.spoke, frozenset(monitor.noticed.in_silence)))
+    if monitor.session.mode is Mode.AUTONOMOUS:
+        yield from _unattended(settings, clock, monitor)
+
+
+def _unattended(settings: Settings, clock: Clock, monitor: Monitor) -> Iterator[Deadline]:
     noticed, watchdog = monitor.noticed, settings.watchdog
-    if noticed.ending:
-        return
-    if settings.idle_minutes and "idle" not in noticed.in_silence:
-        due = clock.spoke + settings.idle_minutes * 60
-        yield Deadline("idle", due, Action(watchdog.idle), f"No output within idle_minutes = {settings.idle_minutes:g}")
-    if monitor.session.mode is not Mode.AUTONOMOUS:
-        return
     if settings.max_minutes:
-        due = settings.max_minutes * 60
-        yield Deadline("time_is_up", due, Action.STOP, f"It ran for max_minutes = {settings.max_minutes:g}")
+        text = f"It ran for max_minutes = {settings.max_minutes:g}"
+        yield Deadline("time_is_up", settings.max_minutes * 60, Verdict(Action.STOP, text))
     if watchdog.first_event_minutes and not monitor.spoken and "no_first_event" not in noticed:
         minutes = watchdog.first_event_minutes
         text = f"It said nothing within watchdog.first_event_minutes = {minutes:g}"
-        yield Deadline("no_first_event", minutes * 60, Action(watchdog.first_event), text)
+        yield Deadline("no_first_event", minutes * 60, Verdict(Action(watchdog.first_event), text))
     if watchdog.lingering_seconds and clock.done is not None and "lingering" not in noticed:
         seconds = watchdog.lingering_seconds
         text = f"It was done and did not leave within watchdog.lingering_seconds = {seconds:g}"
-        yield Deadline("lingering", clock.done + seconds, Action(watchdog.lingering), text)
+        yield Deadline("lingering", clock.done + seconds, Verdict(Action(watchdog.lingering), text))
 
 
 class Watch:
@@ -93,11 +84,11 @@ class Watch:
             return
         evidence = safe_line(execution.evidence())  # which may take a while, so not with the lock held
         with self._standing.lock:
-            for code, _, action, text in self._missed():
-                self._standing.note(code, text, action=action, evidence=evidence)
+            for code, due, verdict in self._missed():
+                missed = {"action": verdict.action, "evidence": evidence, "due": round(due, 3)}
+                self._standing.note(code, verdict.reason, **missed)
                 self._standing.settle()
-                if action is Action.STOP:
-                    self._standing.have_it_leave()
+                self._standing.carry_out(verdict)
 
     def _missed(self) -> list[Deadline]:
         return [deadline for deadline in self._deadlines() if deadline.due <= self._standing.clock.now]

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from scopecraft_git.agents.claude import Claude
-from scopecraft_git.events import Event, Finished, Notice, Reasoning, Text, ToolCall, ToolResult, Usage
+from scopecraft_git.events import Event, Finished, Notice, Reasoning, Severity, Text, ToolCall, ToolResult, Usage
 from scopecraft_git.handlers.activity import LONGEST_MESSAGE, Activity, register_monitor_handlers
-from scopecraft_git.models import Session, ToolUse
+from scopecraft_git.models import Session, Tokens, ToolUse
 from tests.samples import handler_request, session
 
 STREAMS = Path(__file__).parent.parent / "agents" / "streams" / "2.1.330"
@@ -26,6 +26,8 @@ def test_a_session_that_said_nothing_yet() -> None:
         "last_message": None,
         "tools_used": (),
         "cost_usd": None,
+        "tokens": None,
+        "errors": {},
     }
     assert session().model_copy(update=summary()) == session()
 
@@ -80,6 +82,36 @@ def test_the_cost_is_what_was_last_reported_and_not_a_sum() -> None:
         Finished(),
     ]
     assert summary(*events)["cost_usd"] == 0.75
+
+
+def test_the_cost_of_a_transcript_is_in_its_bookkeeping() -> None:
+    record = Notice(code="record", text="cost state", data={"cost_usd": 0.5}, origin="agent")
+    assert summary(record)["cost_usd"] == 0.5
+    assert summary(record.model_copy(update={"origin": None}))["cost_usd"] is None
+
+
+def test_tokens_of_a_message_count_once_with_what_was_last_said() -> None:
+    def usage(message: str | None, output: int) -> Usage:
+        return Usage(
+            message_id=message, input_tokens=100, output_tokens=output, cache_read_tokens=10, cache_write_tokens=1
+        )
+
+    told = [usage("a", 1), usage("b", 1), usage("a", 30), usage("b", 2), usage(None, 5), usage(None, 5)]
+    assert summary(*told)["tokens"] == Tokens(input=400, output=42, cache_read=40, cache_write=4)
+    many = [usage(f"m{number}", output) for number in range(1000) for output in (1, 2)]
+    assert summary(*many)["tokens"].output == 2000
+
+
+def test_errors_are_counted_by_how_bad_they_are() -> None:
+    events: list[Event] = [
+        ToolResult(id="1", text="x", is_error=True, severity=Severity.WARNING),
+        ToolResult(id="2", text="x", is_error=True, severity=Severity.WARNING),
+        ToolResult(id="3", text="x"),
+        Notice(code="retry", text="x", severity=Severity.INFO, origin="agent"),
+        Notice(code="handler_failed", text="x", severity=Severity.WARNING),
+        Finished(is_error=True, severity=Severity.CRITICAL),
+    ]
+    assert summary(*events)["errors"] == {"warning": 2, "info": 1, "critical": 1}
 
 
 def test_the_agents_own_session() -> None:

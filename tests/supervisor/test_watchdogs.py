@@ -93,6 +93,15 @@ def monitor(home: Path) -> Monitor:
     return Monitor(made, storage, plugins.agent("claude"), samples.handlers(made))
 
 
+@pytest.fixture
+def quiet(home: Path) -> Monitor:
+    """Of a session for which nothing is watched."""
+    storage = LocalStorage()
+    made = samples.session(status=SessionStatus.RUNNING, agent="claude")
+    storage.create(made)
+    return Monitor(made, storage, plugins.agent("claude"), samples.handlers(made, NONE))
+
+
 def due(monitor: Monitor, path: Path, settings: Settings = EVERY) -> dict[str, float]:
     clock = Clock(path, None)
     clock.spoke, clock.done = 100.0, 50.0 if monitor.done else None
@@ -112,9 +121,9 @@ def test_what_a_session_can_still_miss(monitor: Monitor, path: Path) -> None:
     assert due(monitor, path) == {}
 
 
-def test_zero_turns_them_off(monitor: Monitor, path: Path) -> None:
-    list(monitor.feed(RESULT))
-    assert due(monitor, path, NONE) == {}
+def test_zero_turns_them_off(quiet: Monitor, path: Path) -> None:
+    list(quiet.feed(RESULT))
+    assert due(quiet, path, NONE) == {}
 
 
 def test_beside_a_human_only_silence_counts(monitor: Monitor, path: Path) -> None:
