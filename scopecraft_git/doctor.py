@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
-from scopecraft_git import config, paths, plugins, supervisor
+from scopecraft_git import config, paths, plugins, policy, supervisor
 from scopecraft_git.config import Settings
 from scopecraft_git.errors import HomeNotWritableError, NotARepositoryError, ScopecraftError
 from scopecraft_git.models import Mode
@@ -52,6 +52,7 @@ def examine(cwd: Path) -> Iterator[Finding]:
     checks: dict[str, Callable[[Settings], Iterator[Finding]]] = {
         "git": _git,
         "home": _home,
+        "policy": _policy,
         "supervisor": _supervisor,
         "autonomous": _autonomous,
         "credentials": _credentials,
@@ -111,6 +112,12 @@ def _future_home(home: Path, *, tries_image: bool) -> Finding:
     if above.is_dir() and os.access(above, os.W_OK | os.X_OK):
         return Finding("home", Status.FINE, f"{home} will be made when first needed" + also)
     return _wrong("home", HomeNotWritableError(home, f"{above} cannot be written"))
+
+
+def _policy(_settings: Settings) -> Iterator[Finding]:
+    own = [each for each in policy.load().rules if each.origin != policy.BUILT_IN]
+    where = f"{paths.policy_file()} has {len(own)} rules" if own else "The built-in policy judges what agents do"
+    yield Finding("policy", Status.FINE, where)
 
 
 def _supervisor(settings: Settings) -> Iterator[Finding]:

@@ -96,12 +96,14 @@ from scopecraft_git.errors.plugins import (
     UnknownPluginError,
 )
 from scopecraft_git.errors.policy import (
+    InvalidCallError,
     InvalidPolicyError,
     NoRuleForThisError,
 )
 from scopecraft_git.errors.sessions import (
     AmbiguousSessionError,
     IllegalTransitionError,
+    InvalidTimeError,
     NotWaitingError,
     QueueFullError,
     SessionEndedError,
@@ -217,12 +219,14 @@ __all__ = [
     "IllegalTransitionError",
     "ImageMissingError",
     "InvalidBranchError",
+    "InvalidCallError",
     "InvalidPairError",
     "InvalidPolicyError",
     "InvalidPromptError",
     "InvalidPromptInputError",
     "InvalidSettingError",
     "InvalidTaskNameError",
+    "InvalidTimeError",
     "LockTimeoutError",
     "LoginFailedError",
     "LoginNeedsTerminalError",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from scopecraft_git import config, plugins, prompts, sessions, worktrees
+from scopecraft_git import config, plugins, policy, prompts, sessions, worktrees
 from scopecraft_git.config import AgentSettings, Settings
 from scopecraft_git.errors import (
     BranchGoneError,
@@ -42,6 +42,7 @@ def continuation(storage: Storage, parent: Session, text: str) -> Draft:
     settings = config.load(repository.configured("scopecraft"))
     request = request.model_copy(update={"settings": _agent_settings(parent, settings), "isolated": executor.isolated})
     plan = _plan(repository, parent, settings)
+    policy.load()  # who judges the agent's calls could do nothing with a wrong one but ask about each
     executor.check(settings, agent.argv(request))
     return Draft(settings, repository, sessions.slug_of(parent.id), plan, text, executor, agent, request, parent)
 

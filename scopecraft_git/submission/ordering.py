@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
-from scopecraft_git import config, plugins, prompts, tasks, worktrees
+from scopecraft_git import config, plugins, policy, prompts, tasks, worktrees
 from scopecraft_git.config import AgentSettings, Settings
 from scopecraft_git.errors import (
     CommandNotTakenError,
@@ -74,6 +74,7 @@ def draft(order: Order, cwd: Path) -> Draft:
         raise CommandNotTakenError(agent.name, task.id)
     if not executor.isolated:
         _refuse_commands_of_the_repository(prompt, repository, executor.name, task.id)
+    policy.load()  # who judges the agent's calls could do nothing with a wrong one but ask about each
     executor.check(settings, agent.argv(request))
     return Draft(settings, repository, tasks.suffix(task), plan, prompt.text, executor, agent, request)
 
