@@ -58,6 +58,10 @@ def _call() -> None:
         from scopecraft_git.cli import listing
 
         listing.list_sessions(as_json="--json" in sys.argv)
+    elif sys.argv[1:] in (["dashboard"], ["dashboard", "--all"]) and COMPLETE not in os.environ:
+        from scopecraft_git.cli import opening
+
+        opening.open_dashboard(everything="--all" in sys.argv)
     else:
         from scopecraft_git.cli.commands import app
 

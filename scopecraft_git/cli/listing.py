@@ -20,7 +20,7 @@ HEADINGS = ("SESSION", "TASK", "STATUS", "WHERE", "AGE", "LAST MESSAGE")
 
 def list_sessions(*, everything: bool = False, as_json: bool = False) -> None:
     newest = None if everything else RECENT
-    found = list(_from_disk(newest) if _is_local() else _from_storage(newest))
+    found = list(_from_disk(newest) if is_local() else _from_storage(newest))
     if as_json:
         console.answer_json(found)
     elif found:
@@ -103,7 +103,7 @@ def _asks(document: dict[str, Any]) -> list[dict[str, Any]]:
     return (document["approvals"] or []) if document["ended_at"] is None else []
 
 
-def _is_local() -> bool:
+def is_local() -> bool:
     """Whether the records are where the built-in storage keeps them, and its registry is in order."""
     unregistered = not (paths.sessions() / "active.json").exists() and any(records.folders())
     if unregistered or "SCOPECRAFT_STORAGE" in os.environ:

@@ -27,7 +27,6 @@ from scopecraft_git.errors import (
     UnbornRepositoryError,
     UnknownRefError,
 )
-from scopecraft_git.models import Commit
 from scopecraft_git.repository.locking import TIMEOUT as LOCK_TIMEOUT
 from scopecraft_git.repository.locking import Lock
 from scopecraft_git.repository.process import (
@@ -44,6 +43,8 @@ from scopecraft_git.repository.refs import Refs
 
 if TYPE_CHECKING:
     from git import Git
+
+    from scopecraft_git.models import Commit
 
 __all__ = ["HARDENED", "Refs", "Repository", "run_git", "scrubbed_environment"]
 
@@ -305,6 +306,8 @@ class Repository:
 
 
 def _commit(sha: str, author: str, subject: str, stat: str) -> Commit:
+    from scopecraft_git.models import Commit
+
     counted = {word: int(number) for number, word in re.findall(r"(\d+) (file|insertion|deletion)", stat)}
     return Commit(
         sha=sha,

@@ -1,0 +1,90 @@
+"""What the keys do to sessions. Each call may take a while, and raises the `ScopecraftError` that says why not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from scopecraft_git.dashboard.rows import Ask
+from scopecraft_git.errors import UnknownApprovalError
+
+if TYPE_CHECKING:
+    from scopecraft_git.models import Approval, Session
+    from scopecraft_git.protocols import Storage
+
+
+def approve(storage: Storage, ask: Ask, *, always: bool = False) -> str:
+    from scopecraft_git import intervention
+
+    session = storage.load(ask.session)
+    intervention.approve(storage, session, _approval(session, ask), always=always)
+    return f"Approved {ask.tool} of {ask.session}{', and those like it' if always else ''}"
+
+
+def deny(storage: Storage, ask: Ask, message: str = "", *, always: bool = False) -> str:
+    from scopecraft_git import intervention
+
+    session = storage.load(ask.session)
+    intervention.deny(storage, session, _approval(session, ask), message=message, always=always)
+    return f"Denied {ask.tool} of {ask.session}{', and those like it' if always else ''}"
+
+
+def send(storage: Storage, session: str, text: str) -> str:
+    from scopecraft_git import intervention
+
+    intervention.send(storage, storage.load(session), text)
+    return f"Sent to {session}"
+
+
+def interrupt(storage: Storage, session: str, text: str) -> str:
+    from scopecraft_git import intervention
+
+    intervention.interrupt(storage, storage.load(session), text)
+    return f"Asked {session} to interrupt its turn"
+
+
+def pause_or_resume(storage: Storage, session: str) -> str:
+    from scopecraft_git import intervention
+
+    loaded = storage.load(session)
+    if loaded.status == "paused":
+        intervention.resume(storage, loaded)
+        return f"Asked {session} to go on"
+    intervention.pause(storage, loaded)
+    return f"Asked {session} to pause"
+
+
+def stop(storage: Storage, session: str) -> str:
+    from scopecraft_git import intervention
+
+    intervention.stop(storage, storage.load(session))
+    return f"Asked {session} to stop"
+
+
+def go_on(storage: Storage, session: str, text: str) -> str:
+    """A session of its own, which continues one that has ended."""
+    from scopecraft_git import submission
+
+    made = submission.submit(submission.continuation(storage, storage.load(session), text))
+    return f"{made.id} goes on from {session}"
+
+
+def attach_command(storage: Storage, session: str) -> Sequence[str]:
+    """What shows the agent's terminal."""
+    from scopecraft_git import plugins, sessions
+    from scopecraft_git.errors import SessionEndedError
+
+    loaded = storage.load(session)
+    if loaded.status.ended:
+        raise SessionEndedError(loaded.id, loaded.status)
+    return plugins.executor(loaded.executor).attach(sessions.request(loaded))
+
+
+def _approval(session: Session, ask: Ask) -> Approval:
+    """The one that was shown, and no other: an id that only begins like it is another's."""
+    from scopecraft_git import intervention
+
+    found = intervention.approval(session, ask.id)
+    if found.id != ask.id:
+        raise UnknownApprovalError(session.id, ask.id, [each.id for each in session.approvals])
+    return found
