@@ -121,12 +121,12 @@ class Monitor:
         self._line.clear()
         return self._digest(deque([last] if last else []))
 
-    def notice(self, code: str, text: str, **data: Any) -> None:
+    def notice(self, code: str, text: str, /, **data: Any) -> None:
         """Something the supervisor did or saw, for the record. Callable from any thread."""
         with self._lock:
             self._store([(None, Notice(code=code, text=text, data=data))])
 
-    def notice_once(self, code: str, text: str, **data: Any) -> None:
+    def notice_once(self, code: str, text: str, /, **data: Any) -> None:
         """`notice`, unless one of this code is stored already."""
         with self._lock:
             if code not in self.noticed:

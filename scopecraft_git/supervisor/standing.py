@@ -79,7 +79,7 @@ class Standing:
                 self.clock.keep()
             self.saved_at = time.monotonic()
 
-    def note(self, code: str, text: str, **data: Any) -> None:
+    def note(self, code: str, text: str, /, **data: Any) -> None:
         """Unless it comes too late: nothing follows the end."""
         with self.lock:
             if not (self.over.is_set() or "ended" in self.noticed):
