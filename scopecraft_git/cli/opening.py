@@ -33,7 +33,8 @@ def open_dashboard(*, everything: bool = False, plain: bool = False) -> None:
 
 
 def _show(records: Records, repository: str | None) -> None:
-    from scopecraft_git.dashboard.app import Dashboard, Opened
+    from scopecraft_git.dashboard.app import Dashboard
+    from scopecraft_git.dashboard.news import Opened
 
     def opening() -> Opened:
         from scopecraft_git import supervisor

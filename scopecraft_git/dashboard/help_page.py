@@ -5,6 +5,7 @@ from __future__ import annotations
 from textual.binding import Binding
 
 from scopecraft_git.dashboard.app import Dashboard
+from scopecraft_git.dashboard.bindings import BINDINGS
 from scopecraft_git.dashboard.table import Table
 
 ABOUT = """\
@@ -19,7 +20,7 @@ git scopecraft config set dashboard.keys '{"approve": "y"}'"""
 def text(app: Dashboard) -> str:
     """A line for each thing that keys do, in the order in which they are bound."""
     keys = app.keys()
-    offered = [binding for bindings in (Dashboard.BINDINGS, Table.BINDINGS) for binding in bindings]
+    offered = [binding for bindings in (BINDINGS, Table.BINDINGS) for binding in bindings]
     lines = [_line(binding, keys) for binding in offered if isinstance(binding, Binding) and binding.id in keys]
     return "\n".join([*lines, "", ABOUT])
 

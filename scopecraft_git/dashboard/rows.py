@@ -100,7 +100,7 @@ def of_session(document: Document) -> Row:
         branch=safe_line(str(document["branch"])),
         agent=safe_line(str(document["agent"])),
         executor=safe_line(str(document["executor"])),
-        tools=sum(int(tool["count"]) for tool in document.get("tools_used") or ()),
+        tools=sum(int(tool["count"]) for tool in document.get("tools_used") or ()) or None,
         cost=document.get("cost_usd"),
         since=document.get("ended_at") or document.get("started_at") or document["created_at"],
         said=_said(document, asks),

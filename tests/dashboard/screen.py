@@ -14,7 +14,8 @@ from textual.pilot import Pilot
 
 from scopecraft_git import paths
 from scopecraft_git.config import Settings
-from scopecraft_git.dashboard.app import Dashboard, Opened
+from scopecraft_git.dashboard.app import Dashboard
+from scopecraft_git.dashboard.news import Opened
 from scopecraft_git.dashboard.source import Records
 from scopecraft_git.events import Event, Finished, Text, ToolCall, ToolResult
 from scopecraft_git.models import Approval, Outcome, Session, SessionStatus, ToolUse
