@@ -111,6 +111,11 @@ def answer_exactly(text: object) -> None:
         raise AnswerNotWrittenError(error.strerror or str(error)) from error
 
 
+def ring() -> None:
+    """The terminal's bell."""
+    print("\a", end="", flush=True)
+
+
 def answer_json(document: Any) -> None:
     """One JSON document, in ASCII: what a terminal would act on arrives escaped."""
     answer_exactly(json.dumps(document, indent=2 if sys.stdout.isatty() else None))

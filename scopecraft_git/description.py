@@ -83,6 +83,28 @@ _STYLES: Mapping[str, Style] = {
 }  # fmt: skip
 
 
+class Pieces:
+    """Puts texts together that came in pieces. One for each session that is shown."""
+
+    def __init__(self) -> None:
+        self._held = ""
+        self._parent: str | None = None
+
+    def take(self, event: Event) -> list[Event]:
+        """What can be shown now: of a text that is not whole yet, the lines that are."""
+        if not (isinstance(event, Text) and event.partial):
+            return [*self.rest(), event]
+        whole = self.rest() if self._held and event.parent_id != self._parent else []
+        lines, newline, self._held = (self._held + event.text).rpartition("\n")
+        self._parent = event.parent_id
+        return [*whole, Text(text=lines, parent_id=self._parent)] if newline else whole
+
+    def rest(self) -> list[Event]:
+        """What it holds back, once nothing more comes."""
+        text, self._held = self._held, ""
+        return [Text(text=text, parent_id=self._parent)] if text else []
+
+
 def _prefix(event: Event) -> str:
     return SUB_AGENT if getattr(event, "parent_id", None) else ""
 
@@ -170,14 +192,15 @@ _VERDICTS = frozenset({"warn", "ask", "deny", "pause", "interrupt", "stop"})
 _TROUBLE = frozenset({"not_followed", "import_failed", "start_failed", "input_refused", "message_refused"})
 _SILENT = frozenset({"record", "command_lifecycle"})
 """What agents keep for themselves."""
-_BY = {"human": "by hand", "policy": "by the policy", "timeout": "as nobody answered"}
+_BY = {"human": "by hand", "policy": "by the policy", "timeout": "as nobody answered", "agent": "by the agent"}
 
 
 def _notice(event: Notice) -> str:
     """Silent where another event says it: the permission for a call that is shown, the denial that was carried out."""
     if event.code in _SILENT or _is_routine(event):
         return ""
-    return f"{_notice_mark(event)} {safe_line(_WORDED.get(event.code, _plain)(event))}"
+    words = safe_line(_WORDED.get(event.code, _plain)(event))
+    return f"{_notice_mark(event)} {words}" if words else ""
 
 
 def _is_routine(event: Notice) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from scopecraft_git.errors.base import NotFoundError, RefusedError, ScopecraftError, did_you_mean
+from scopecraft_git.errors.base import NotFoundError, RefusedError, ScopecraftError, UsageError, did_you_mean
 
 
 class SessionNotFoundError(NotFoundError):
@@ -102,4 +102,12 @@ class StartFailedError(ScopecraftError):
         super().__init__(
             f"The session {session} did not start: {reason}",
             f"To see all of it, run git scopecraft show {session}",
+        )
+
+
+class InvalidTimeError(UsageError):
+    def __init__(self, text: str) -> None:
+        super().__init__(
+            f"{text!r} is neither a span of time, such as 10m, nor a time, such as 2026-03-04T05:06:07Z",
+            "Give one of them: git scopecraft watch --since 2h",
         )
