@@ -122,7 +122,7 @@ class BudgetSettings(Section):
 class WebhookSettings(Section):
     """Where what a human should know is posted, as JSON."""
 
-    url: str | None = None
+    url: str | None = Field(default=None, pattern=r"^https?://[^\s/]\S*$")
     """An http or https address."""
     secret_file: str | None = None
     """File whose content signs each post: HMAC-SHA256 of the body, in X-Scopecraft-Signature."""

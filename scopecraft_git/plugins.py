@@ -44,6 +44,7 @@ BUILT_IN: Mapping[str, tuple[str, ...]] = {
         "scopecraft_git.handlers.policy",
         "scopecraft_git.handlers.budget",
         "scopecraft_git.handlers.idle",
+        "scopecraft_git.handlers.notify",
     ),
     "error": ("scopecraft_git.handlers.error_kinds",),
 }
