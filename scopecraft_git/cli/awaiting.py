@@ -9,9 +9,9 @@ from scopecraft_git.cli import context, output
 from scopecraft_git.models import Session, SessionStatus
 
 
-def ended(waited: Sequence[Session], deadline: float | None = None) -> list[Session]:
+def ended(waited: Sequence[Session], deadline: float | None = None, *, questions: bool = True) -> list[Session]:
     """The sessions once all of them have ended, or as they are at the deadline."""
-    return intervention.ended(context.storage(), waited, deadline, tell=narrator())
+    return intervention.ended(context.storage(), waited, deadline, tell=narrator(questions=questions))
 
 
 def done(session: Session, name: str, deadline: float | None = None) -> Session:

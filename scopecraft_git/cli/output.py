@@ -93,9 +93,7 @@ def tell_question(session: Session, approval: Approval) -> None:
     """That a session has begun to wait for a human's word."""
     reason = console.safe_line(approval.reason)
     console.warning(f"{session.id} asks for {call(approval)}" + (f": {reason}" if reason else ""))
-    console.hint(
-        f"To allow it, run git scopecraft approve {session.id}; to refuse it, git scopecraft deny {session.id}"
-    )
+    console.hint(f"To answer it, run git scopecraft approve {session.id} or git scopecraft deny {session.id}")
 
 
 def short(path: Path) -> str:

@@ -13,9 +13,9 @@ WIDTH = 100
 
 def lines(name: str, value: Any) -> list[str]:
     """One field of `output.as_document`, which has all of it in JSON."""
+    if value is None or value in ([], {}):
+        return ["-"]
     match name, value:
-        case _, None | [] | {}:
-            return ["-"]
         case "tools_used", list(tools):
             return [f"{tool['name']} × {tool['count']}" + _failed(tool["errors"]) for tool in tools]
         case "approvals", list(approvals):

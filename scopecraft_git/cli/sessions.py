@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from scopecraft_git import console
+from scopecraft_git import console, sessions
 from scopecraft_git.cli import awaiting, context, listing, output, record
 from scopecraft_git.cli.options import Json, SessionName, SessionNames
 from scopecraft_git.errors import FAILED, WorkGoneError
@@ -24,7 +24,8 @@ def list_(
 
 def show(session: SessionName, json: Json = False) -> None:
     """Show one session: how it stands, what it used, how it ended"""
-    document = output.as_document(context.session(session), full=True)
+    found = context.session(session)
+    document = output.as_document(found.model_copy(update={"inbox": sessions.inbox(found)}), full=True)
     if json:
         console.answer_json(document)
         return

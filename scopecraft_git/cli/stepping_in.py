@@ -121,8 +121,8 @@ def _tell_delivery(session: Session, message: Message, *, quiet: bool) -> None:
 def _tell_interrupt(session: Session, *, goes_on: bool) -> None:
     unseen = any(message.state is not MessageState.SEEN for message in session.inbox)
     if session.mode is Mode.AUTONOMOUS and not (goes_on or unseen):
-        (session,) = awaiting.ended([session], time.monotonic() + ENDS_WITHIN)
-    if session.status.ended:
+        (session,) = awaiting.ended([session], time.monotonic() + ENDS_WITHIN, questions=False)
+    if session.status.ended and not goes_on:
         output.tell_end(session)
         console.hint(f"To go on from there, run git scopecraft continue {session.id} -p 'What to do next'")
         return
@@ -160,6 +160,5 @@ def _require_work(session: Session) -> None:
 
 
 def _stop(session: Session) -> None:
-    intervention.stop(context.storage(), session)
-    (ended,) = awaiting.ended([session])
-    output.tell_end(ended)
+    name = intervention.stop(context.storage(), session)
+    output.tell_end(awaiting.done(session, name))  # which is once it has ended

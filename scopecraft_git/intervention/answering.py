@@ -13,7 +13,7 @@ from scopecraft_git.errors import (
     UnknownApprovalError,
 )
 from scopecraft_git.events import Notice
-from scopecraft_git.intervention.guards import at_work
+from scopecraft_git.intervention.guards import at_work, storable
 from scopecraft_git.models import Approval, Session
 from scopecraft_git.monitor import ANSWERED
 from scopecraft_git.protocols import Storage
@@ -45,7 +45,7 @@ def deny(_storage: Storage, session: Session, approval: Approval, *, message: st
     _require_human(session)
     if always:
         _add_rule(session, approval, "deny")
-    return _ask(session, "deny", id=approval.id, message=message)
+    return _ask(session, "deny", id=approval.id, message=storable(message))
 
 
 def newest_event(storage: Storage, session: Session) -> int:

@@ -1,4 +1,4 @@
-"""What a session must be like for anyone to step in."""
+"""What a session and a word must be like for anyone to step in."""
 
 from __future__ import annotations
 
@@ -20,3 +20,8 @@ def at_work(session: Session) -> Session:
     if any(asked.kind == "stop" for asked in sessions.asked(session.id)):
         raise SessionStoppingError(session.id)
     return session
+
+
+def storable(text: str) -> str:
+    """Without what was no UTF-8 where it was typed, which no record takes."""
+    return text.encode(errors="replace").decode()

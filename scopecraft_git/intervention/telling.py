@@ -13,7 +13,7 @@ from scopecraft_git.errors import (
     MessageTooLateError,
     SessionPausedError,
 )
-from scopecraft_git.intervention.guards import at_work
+from scopecraft_git.intervention.guards import at_work, storable
 from scopecraft_git.models import Message, MessageState, Mode, Session, SessionStatus
 from scopecraft_git.protocols import Storage
 
@@ -23,6 +23,7 @@ def send(_storage: Storage, session: Session, text: str) -> Message:
     if not text.strip():
         raise EmptyMessageError(session.id)
     _require_input(session)
+    text = storable(text)
     message = Message(id=str(uuid.uuid4()), text=text, state=MessageState.QUEUED, sent_at=datetime.now(UTC))
     sessions.ask(session.id, "send", id=message.id, text=text)
     supervisor.wake()
@@ -40,7 +41,7 @@ def interrupt(_storage: Storage, session: Session, text: str = "") -> str:
         raise CannotInterruptError(session.id, session.agent)
     if text.strip():
         _require_input(session)
-    name = sessions.ask(session.id, "interrupt", id=str(uuid.uuid4()), text=text.strip() and text)
+    name = sessions.ask(session.id, "interrupt", id=str(uuid.uuid4()), text=storable(text) if text.strip() else "")
     supervisor.wake()
     return name
 
