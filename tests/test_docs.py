@@ -6,11 +6,16 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from scopecraft_git import hookspecs, plugins
-from tests import programs
+from scopecraft_git.config import Settings
+from scopecraft_git.events import PermissionRequest
+from scopecraft_git.monitor import made
+from scopecraft_git.protocols import Action, Verdict
+from tests import programs, samples
 from tests.conftest import Scopecraft
 
 ROOT = Path(__file__).parent.parent
@@ -70,7 +75,9 @@ def names() -> dict[str, list[str]]:
 def test_the_plugin_of_the_guide_adds_what_the_guide_says() -> None:
     without = {kind: plugins.names(kind) for kind in plugins.HOOKS}
     added = {kind: [name for name in found if name not in without[kind]] for kind, found in names().items()}
-    assert added == {"executor": ["nice"], "agent": ["parrot"], "storage": [], "handler": ["limit"]}
+    assert added == {
+        "executor": ["nice"], "agent": ["parrot"], "storage": [], "handler": ["limit"], "error": ["quota"],
+    }  # fmt: skip
 
 
 @pytest.mark.usefixtures("nomad")
@@ -102,3 +109,15 @@ def test_links_lead_somewhere(page: Path) -> None:
         if not target.exists() or (anchor and anchor not in anchors):
             lost.append(f"{path}#{anchor}")
     assert lost == []
+
+
+def test_the_handler_of_the_page_on_handlers_works(home: Path) -> None:
+    page = (DOCS / "handlers.md").read_text(encoding="utf-8")
+    (code,) = (block for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "@hookimpl" in block)
+    module: dict[str, Any] = {}
+    exec(code, module)
+    (factory,) = module["register_monitor_handlers"]()
+    settings = Settings(plugins={"night-watch": {"tool": "Bash"}})
+    (handler,) = made([factory], samples.handler_request(settings=settings))
+    verdicts = [handler.handle(samples.session(), PermissionRequest(id="r", tool=tool)) for tool in ("Bash", "Read")]
+    assert verdicts == [Verdict(Action.ASK, "Bash looks outside"), None]

@@ -1,6 +1,6 @@
 """Tells a human what happens while nobody looks: on the desktop, and by a webhook.
 
-The terminal's bell is not its to ring: `watch`, `logs -f` and the dashboard do that, who have a terminal.
+The terminal's bell is not its to ring: commands that have a terminal do that.
 """
 
 from __future__ import annotations
