@@ -7,6 +7,8 @@ variables or by a script, is not seen.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
+from functools import cached_property
 from typing import NamedTuple
 
 from scopecraft_git.policy.unwrapping import Words, is_shell, scripts, unwrapped
@@ -74,6 +76,10 @@ class _Reader:
         self._redirection = ""
         self._pipeline: list[str] = []
         self._heredocs: list[_Heredoc] = []
+
+    @cached_property
+    def _lines(self) -> _Lines:
+        return _Lines(self._text)
 
     def script(self, closing: str = "") -> None:
         """Up to an unquoted `closing`, or to the end."""
@@ -341,7 +347,7 @@ class _Reader:
         """What follows a line is the input of its commands; to a shell it is a script."""
         documents, self._heredocs = self._heredocs, []
         for document in documents:
-            found = _ending(self._text, self._at, document)
+            found = self._lines.after(self._at, document)
             if found is None:  # nobody knows what is text and what is not
                 self.understood = False
                 return
@@ -360,13 +366,25 @@ class _Reader:
         self._take(inner)
 
 
-def _ending(text: str, start: int, document: _Heredoc) -> tuple[int, int] | None:
-    """Where the line begins that ends it, and the one after that."""
-    while start < len(text):
-        end = text.find("\n", start)
-        end = end if end >= 0 else len(text)
-        line = text[start:end].rstrip("\r")
-        if (line.lstrip("\t") if document.tabs else line) == document.delimiter:
-            return start, min(end + 1, len(text))
-        start = end + 1
-    return None
+class _Lines:
+    """Where each line of a text begins, by what it says: looked through once, however many documents there are."""
+
+    def __init__(self, text: str) -> None:
+        self._begins: dict[str, list[int]] = {}
+        self._without_tabs: dict[str, list[int]] = {}
+        at = 0
+        for line in text.split("\n"):
+            plain = line.rstrip("\r")
+            self._begins.setdefault(plain, []).append(at)
+            self._without_tabs.setdefault(plain.lstrip("\t"), []).append(at)
+            at += len(line) + 1
+        self._text = text
+
+    def after(self, start: int, document: _Heredoc) -> tuple[int, int] | None:
+        """Where the line begins that ends it, and the one after that."""
+        begins = (self._without_tabs if document.tabs else self._begins).get(document.delimiter, [])
+        number = bisect_left(begins, start)
+        if number == len(begins):
+            return None
+        end = self._text.find("\n", begins[number])
+        return begins[number], len(self._text) if end < 0 else end + 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from itertools import islice
 from typing import Any, NamedTuple
 
 from scopecraft_git.policy import commands, reach
@@ -15,6 +16,8 @@ from scopecraft_git.policy.reach import Reach
 from scopecraft_git.policy.rules import Access, Effect, InForce, Rule
 
 COMMAND = ("command",)
+MOST = 1000
+"""Commands, and paths, that are looked at in one call; one that has more is asked."""
 LONGEST_COMMAND = 131_072
 """Characters; the system gives a program no longer argument."""
 
@@ -45,19 +48,19 @@ class Call:
             return shlex.join(found)
         return found if isinstance(found, str) else ""
 
-    @property
-    def too_long(self) -> bool:
-        return len(self.command) > LONGEST_COMMAND
-
     @cached_property
     def script(self) -> Script:
+        if len(self.command) > LONGEST_COMMAND:
+            raise ValueError(f"its command is longer than {LONGEST_COMMAND} characters")
         return commands.read(self.command)
 
     @cached_property
     def whole(self) -> Part:
-        own = tuple(reach.of_input(self.tool, self.input, self.scene))
-        inner = tuple(each for part in self._commands for each in part.reaches)
-        return Part((self.command, *self.script.pipelines) if self.command else (), own + inner)
+        own = islice(reach.of_input(self.tool, self.input, self.scene), MOST + 1)
+        reaches = (*own, *(each for part in self._commands for each in part.reaches))
+        if len(reaches) > MOST:
+            raise ValueError(f"it names more than {MOST} paths")
+        return Part((self.command, *self.script.pipelines) if self.command else (), reaches)
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
@@ -65,7 +68,12 @@ class Call:
 
     @cached_property
     def _commands(self) -> tuple[Part, ...]:
-        return tuple(Part(each.texts, tuple(reach.of_command(each, self.scene))) for each in self.script.commands)
+        if len(self.script.commands) > MOST:
+            raise ValueError(f"it runs more than {MOST} commands")
+        return tuple(
+            Part(each.texts, tuple(islice(reach.of_command(each, self.scene), MOST + 1)))
+            for each in self.script.commands
+        )
 
 
 def why(rule: Rule, call: Call) -> list[str] | None:
@@ -109,8 +117,6 @@ def _any(rule: Rule, call: Call) -> list[str] | None:
         texts = [text for text in part.texts if command and _fits(command.patterns, text)]
         reached = [each for each in part.reaches if _reaches(rule, each, call.scene, surely=False)]
         if (texts or not _wants_command(rule, call)) and (reached or not _wants_path(rule)):
-            if rule.path == "inside" and not all(each.spot.place is Place.INSIDE for each in part.reaches):
-                continue
             return [*(f"input.command has {text}" for text in texts[:1]), *_told(rule, reached[:1])]
     return None
 

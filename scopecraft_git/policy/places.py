@@ -6,9 +6,10 @@ import fnmatch
 import os
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,8 +35,9 @@ class Place(StrEnum):
     """A temporary directory or a device such as /dev/null: nobody's."""
 
 
-class Scene(NamedTuple):
-    """Where the agent makes its calls."""
+@dataclass(frozen=True)
+class Scene:
+    """Where the agent makes its calls. One for a session."""
 
     executor: str
     mode: str
@@ -50,9 +52,20 @@ class Scene(NamedTuple):
         """Whether the agent sees other files than its user does."""
         return self.worktree != self.on_host
 
-    @property
+    @cached_property
     def home(self) -> str:
         return UNKNOWN_HOME if self.isolated else str(Path.home())
+
+    @cached_property
+    def root(self) -> str:
+        """The worktree once links are followed."""
+        return _real(str(self.worktree), self)
+
+    @cached_property
+    def known(self) -> Mapping[str, str]:
+        """Variables whose values are known."""
+        ours = f"{UNKNOWN_HOME}scopecraft" if self.isolated else str(paths.home())
+        return {"HOME": self.home, "PWD": str(self.worktree), "SCOPECRAFT_HOME": ours}
 
     def host_path(self, path: str) -> str | None:
         """Where we find what the agent calls so; None where we cannot look."""
@@ -82,8 +95,8 @@ def spots(word: str, scene: Scene) -> Iterator[Spot]:
 
 def expand(text: str, scene: Scene) -> str:
     """With the user's home and the few variables whose values are known."""
-    known = {"HOME": scene.home, "PWD": str(scene.worktree), "SCOPECRAFT_HOME": _our_home(scene)}
-    text = _VARIABLE.sub(lambda found: known.get(found[1] or found[2], found[0]), text)
+    if "$" in text:
+        text = _VARIABLE.sub(lambda found: scene.known.get(found[1] or found[2], found[0]), text)
     if text == "~" or text.startswith("~/"):
         return scene.home + text[1:]
     if text.startswith("~"):
@@ -110,6 +123,7 @@ def is_at(spot: Spot, location: str, scene: Scene, *, surely: bool) -> bool:
     return any(_below(glob).match(path) or (_WILD.search(path) and _may_meet(glob, path)) for path in spot[:2])
 
 
+@lru_cache(1024)
 def _absolute(location: str, scene: Scene) -> str:
     expanded = expand(location, scene)
     return expanded if expanded[:1] in ("/", "*", "$") else f"{scene.worktree}/{expanded}"
@@ -147,7 +161,7 @@ def _without_braces(word: str) -> list[str]:
 
 
 def _place(real: str, scene: Scene) -> Place:
-    if is_below(real, _real(str(scene.worktree), scene)):
+    if is_below(real, scene.root):
         return Place.INSIDE
     at_home = scene.home != "/" and is_below(real, scene.home)
     scratch = () if at_home else (*SCRATCH, *DEVICES, *([] if scene.isolated else _own_scratch()))
@@ -157,10 +171,6 @@ def _place(real: str, scene: Scene) -> Place:
 def _own_scratch() -> Iterator[str]:
     if folder := os.environ.get("TMPDIR"):
         yield os.path.realpath(folder)
-
-
-def _our_home(scene: Scene) -> str:
-    return f"{UNKNOWN_HOME}scopecraft" if scene.isolated else str(paths.home())
 
 
 def _real(path: str, scene: Scene) -> str:

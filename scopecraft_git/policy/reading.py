@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from scopecraft_git import paths
 from scopecraft_git.errors import InvalidPolicyError
-from scopecraft_git.policy.judging import LONGEST_COMMAND, Call, Ruling, why
+from scopecraft_git.policy.judging import Call, Ruling, why
 from scopecraft_git.policy.rules import BUILT_IN, Ask, Default, Document, Effect, InForce, Rule, Table
 
 BUILT_IN_FILE = Path(__file__).with_name("builtin.toml")
@@ -26,11 +26,13 @@ class Policy(NamedTuple):
     ask: Ask
 
     def judge(self, call: Call) -> Ruling:
-        """By the first rule that fits. Raises nothing, whatever the call holds."""
-        if call.too_long:
-            return Ruling(
-                Effect.ASK, None, f"A command of more than {LONGEST_COMMAND} characters is not looked through."
-            )
+        """By the first rule that fits. Raises nothing, whatever the call holds: what cannot be judged is asked."""
+        try:
+            return self._first(call)
+        except Exception as error:  # an agent may write anything; what is not judged must not pass for allowed
+            return Ruling(Effect.ASK, None, f"It could not be judged: {error}")
+
+    def _first(self, call: Call) -> Ruling:
         for each in self.rules:
             if (matched := why(each.rule, call)) is not None:
                 reason = each.rule.message or f"{each.title} of {_name(each.origin)} says {each.rule.action}"

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 Words = tuple[str, ...]
+MOST_WRAPPERS = 32
 SHELLS = frozenset({"sh", "bash", "zsh", "dash", "ksh", "ash", "fish"})
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*\+?=")
 
@@ -47,10 +48,15 @@ _FIND_RUNS = frozenset({"-exec", "-execdir", "-ok", "-okdir"})
 
 
 def unwrapped(words: Words) -> list[Words]:
-    """The words as they are, then as the program that is started in the end gets them; none when there are none."""
+    """The words as they are, then as the program that is started in the end gets them; none when there are none.
+
+    Raises ValueError where one starts another more often than anyone means.
+    """
     forms = [words] if words else []
     current = words
     while current:
+        if len(forms) > MOST_WRAPPERS:
+            raise ValueError("too many programs that start another one")
         plain = _plain(current)
         if plain and plain not in forms:
             forms.append(plain)
@@ -94,9 +100,7 @@ def _after_c(words: Words) -> Iterator[str]:
 
 def _plain(words: Words) -> Words:
     """Without assignments and the program's folder; git without what comes before its command."""
-    rest = words
-    while rest and _ASSIGNMENT.match(rest[0]):
-        rest = rest[1:]
+    rest = words[next((n for n, word in enumerate(words) if not _ASSIGNMENT.match(word)), len(words)) :]
     if not rest:
         return ()
     name = rest[0].rpartition("/")[2] or rest[0]
