@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, NamedTuple, NoReturn
 
 import typer
 
@@ -32,6 +32,13 @@ Id = Annotated[
 Always = Annotated[bool, typer.Option("--always", help="The same for such calls from now on: add a rule")]
 
 
+class Given(NamedTuple):
+    """An answer."""
+
+    allow: bool
+    always: bool
+
+
 def approve(session: Asking = None, approval: Id = "", always: Always = False, json: Json = False) -> None:
     """Allow a call that a session asks for
 
@@ -42,7 +49,13 @@ def approve(session: Asking = None, approval: Id = "", always: Always = False, j
         return
     storage = context.storage()
     found, asked = _asked(session, approval)
-    _answer(found, asked, lambda: intervention.approve(storage, found, asked, always=always), allow=True, as_json=json)
+    _answer(
+        found,
+        asked,
+        lambda: intervention.approve(storage, found, asked, always=always),
+        Given(allow=True, always=always),
+        as_json=json,
+    )
 
 
 def deny(
@@ -65,7 +78,7 @@ def deny(
         found,
         asked,
         lambda: intervention.deny(storage, found, asked, message=message, always=always),
-        allow=False,
+        Given(allow=False, always=always),
         as_json=json,
     )
 
@@ -75,18 +88,20 @@ def _asked(session: str, approval: str) -> tuple[Session, Approval]:
     return found, intervention.approval(found, approval)
 
 
-def _answer(session: Session, asked: Approval, answer: Callable[[], str], *, allow: bool, as_json: bool) -> None:
+def _answer(session: Session, asked: Approval, answer: Callable[[], str], given: Given, *, as_json: bool) -> None:
     """Give it, and see whether it was that which counted."""
     storage = context.storage()
     before = intervention.newest_event(storage, session)
     session = awaiting.done(session, answer())
     notice = intervention.answer(storage, session, asked, after=before)
-    if notice is None or notice.data.get("by") != "human" or notice.data.get("allow") is not allow:
+    if notice is None or notice.data.get("by") != "human" or notice.data.get("allow") is not given.allow:
         _complain(session, asked, notice)
     if as_json:
-        console.answer_json({"session": session.id, "id": asked.id, "tool": asked.tool, "allow": allow})
-    else:
-        console.changed(f"{'Allowed' if allow else 'Denied'} {output.call(asked)} ({session.id})")
+        console.answer_json({"session": session.id, "id": asked.id, "tool": asked.tool, **given._asdict()})
+        return
+    console.changed(f"{'Allowed' if given.allow else 'Denied'} {output.call(asked)} ({session.id})")
+    if given.always:
+        console.hint("To see the rule that does so from now on, run git scopecraft policy show")
 
 
 def _complain(session: Session, asked: Approval, notice: Notice | None) -> NoReturn:

@@ -10,8 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from scopecraft_git.cli import complete
+from scopecraft_git.models import Approval, SessionStatus
+from scopecraft_git.storage.local import LocalStorage
 from tests import programs
 from tests.conftest import Scopecraft
+from tests.samples import NOW, session
 
 GIT_COMPLETION = Path("/usr/share/bash-completion/completions/git")
 BASH = """
@@ -118,6 +122,24 @@ def test_tasks_and_sessions(shell: Shell, scopecraft: Scopecraft) -> None:
     assert shell.complete("git scopecraft run im") == ["implement-auth-05A"]
     task, session = shell.complete("git scopecraft logs oth")
     assert (task, session[:10]) == ("other-05B", "other-05B-")
+
+
+@pytest.mark.parametrize("shell", ["bash"], indirect=True)
+def test_who_waits_for_a_word_and_for_what(shell: Shell) -> None:
+    asked = Approval(id="3f2a-1", tool="Bash", reason="", since=NOW)
+    storage = LocalStorage()
+    for name, status, approvals in (
+        ("ended-1", SessionStatus.COMPLETED, ()),
+        ("asks-2", SessionStatus.WAITING, (asked, asked.model_copy(update={"id": "77"}))),
+        ("works-3", SessionStatus.RUNNING, ()),
+    ):
+        storage.create(session(name, task=name, status=status, approvals=approvals))
+    assert complete.asking("") == ["asks-2", "works-3"]
+    for command in ("approve", "deny", "send", "interrupt", "stop", "pause", "resume", "attach"):
+        assert shell.complete(f"git scopecraft {command} ") == ["asks-2", "works-3"]
+    assert shell.complete("git scopecraft approve asks ") == ["3f2a-1", "77"]
+    assert shell.complete("git scopecraft deny asks-2 3") == ["3f2a-1"]
+    assert shell.complete("git scopecraft deny works-3 ") == []
 
 
 def test_the_script_is_quiet_where_nothing_can_be_found(shell: Shell, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ text() { echo '{"type":"assistant","message":{"id":"m","content":[{"type":"text"
 result() { echo '{"type":"result","subtype":"'"${1:-success}"'","is_error":'"${2:-false}"',"result":""}'; }
 ends_turn() { hears; result error_during_execution true; }
 asks() {
-  request='{"subtype":"can_use_tool","tool_name":"Deploy","input":{"command":"'"$2"'"}}'
+  request='{"subtype":"can_use_tool","tool_name":"'"${3:-Deploy}"'","input":{"command":"'"$2"'"}}'
   echo '{"type":"control_request","request_id":"'"$1"'","request":'"$request"'}'
 }
 hears() { read -r heard || exit 0; }
@@ -109,9 +109,21 @@ def test_what_is_denied_is_not_done_and_the_agent_told(scopecraft: Scopecraft, a
     name = asking(scopecraft, agents)
     denied = scopecraft("deny", name, ID[:4], "-m", "Ask on Monday", "--json")
     assert denied.code == 0, denied.stderr
-    assert json.loads(denied.stdout) == {"session": name, "id": ID, "tool": "Deploy", "allow": False}
+    assert json.loads(denied.stdout) == {"session": name, "id": ID, "tool": "Deploy", "allow": False, "always": False}
     assert scopecraft("wait", name).code == 0
     assert show(scopecraft, name)["last_message"] == "not deployed: Ask on Monday"
+
+
+def test_what_is_always_right_is_asked_once(scopecraft: Scopecraft, agents: Agents) -> None:
+    name = asking(scopecraft, agents, f'asks {ID} "git push" Bash; hears; text "pushed"; result; cat >/dev/null')
+    assert scopecraft("approve", name, "--always").stderr.splitlines() == [
+        f"✓ Allowed Bash git push ({name})",
+        "↳ To see the rule that does so from now on, run git scopecraft policy show",
+    ]
+    assert scopecraft("wait", name).code == 0
+    again = agents.start(f'asks {ID} "git push" Bash; hears; text "pushed again"; result; cat >/dev/null')
+    assert scopecraft("wait", again, "--timeout", "30").code == 0
+    assert show(scopecraft, again)["last_message"] == "pushed again"
 
 
 def test_who_waits_for_a_word_is_told_everywhere(scopecraft: Scopecraft, agents: Agents) -> None:
