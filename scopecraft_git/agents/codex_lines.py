@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -25,7 +26,7 @@ def _turn_completed(line: Document) -> list[Event]:
     cached, written = usage.get("cached_input_tokens") or 0, usage.get("cache_write_input_tokens") or 0
     counts = Usage(
         message_id="thread",
-        input_tokens=usage["input_tokens"] - cached - written,
+        input_tokens=max(0, usage["input_tokens"] - cached - written),
         output_tokens=usage["output_tokens"],
         cache_read_tokens=cached,
         cache_write_tokens=written,
@@ -41,7 +42,7 @@ def _error(line: Document) -> list[Event]:
     text = line["message"]
     if text.startswith("Reconnecting"):
         return [Notice(code="retry", text=text, severity=Severity.INFO)]
-    return [Notice(code="error", text=text, severity=Severity.WARNING)]
+    return [Notice(code="error", text=text)]  # the turn then fails, which says how bad it is
 
 
 # Items
@@ -71,7 +72,16 @@ def _completed(line: Document) -> list[Event] | None:
 
 
 def _command(item: Document) -> list[ToolCall]:
-    return [ToolCall(id=item["id"], name="Bash", input={"command": item["command"]})]
+    return [ToolCall(id=item["id"], name="Bash", input={"command": _unwrapped(item["command"])})]
+
+
+def _unwrapped(command: str) -> str:
+    """What its shell was given: Codex has every command run by one."""
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return command
+    return words[2] if len(words) == 3 and words[1] in {"-c", "-lc"} else command
 
 
 def _changes(item: Document) -> list[ToolCall]:

@@ -67,7 +67,7 @@ def _result(line: Document) -> list[Event]:
     )
     cached = stats.get("cached") or 0
     counts = {
-        "input_tokens": (stats.get("input_tokens") or 0) - cached,
+        "input_tokens": max(0, (stats.get("input_tokens") or 0) - cached),
         "output_tokens": stats.get("output_tokens") or 0,
         "cache_read_tokens": cached,
     }
@@ -117,7 +117,7 @@ def _tokens(line: Document) -> list[Event]:
     output = (tokens.get("output") or 0) + (tokens.get("thoughts") or 0)
     counts = Usage(
         message_id=line["id"],
-        input_tokens=(tokens.get("input") or 0) - cached,
+        input_tokens=max(0, (tokens.get("input") or 0) - cached),
         output_tokens=output,
         cache_read_tokens=cached,
     )

@@ -26,8 +26,12 @@ MORE_FOLLOWS = frozenset({"tool-calls", "unknown"})
 
 
 def _step_start(line: Document) -> list[Event]:
-    """No other line tells the session; the words are for a human, who has read them after the first step."""
-    return [Notice(code="session", text="", data={"agent_session_id": line["sessionID"]})]
+    return [_session(line)]
+
+
+def _session(line: Document) -> Notice:
+    """Told again and again, so without words: no line of its own tells it."""
+    return Notice(code="session", text="", data={"agent_session_id": line["sessionID"]})
 
 
 def _text(line: Document) -> list[Event]:
@@ -82,7 +86,7 @@ def _error(line: Document) -> list[Event]:
     error = line["error"]
     name = error.get("name") or "error"
     text = (error.get("data") or {}).get("message") or error.get("message") or name
-    return [Finished(is_error=True, text=text, subtype=name)]
+    return [_session(line), Finished(is_error=True, text=text, subtype=name)]
 
 
 READERS: Readers = {

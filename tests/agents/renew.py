@@ -11,13 +11,20 @@ from pathlib import Path
 
 from scopecraft_git import plugins
 from scopecraft_git.events import Event
+from scopecraft_git.protocols import Agent
 
 STREAMS = Path(__file__).parent / "streams"
 _BESIDE = (".stdin.jsonl", ".events.jsonl")
 
 
-def recordings() -> list[Path]:
-    return sorted(path for path in STREAMS.glob("[0-9]*/*.jsonl") if not path.name.endswith(_BESIDE))
+def recordings(folders: str = "[0-9]*") -> list[Path]:
+    """Claude Code's, whose folders are named by its version alone, or others: `codex-*`, `*` for all."""
+    return sorted(path for path in STREAMS.glob(f"{folders}/*.jsonl") if not path.name.endswith(_BESIDE))
+
+
+def agent(recording: Path) -> Agent:
+    name, dash, _ = recording.parent.name.partition("-")
+    return plugins.agent(name if dash else "claude")
 
 
 def expected(recording: Path) -> Path:
@@ -26,7 +33,7 @@ def expected(recording: Path) -> Path:
 
 def events(recording: Path) -> Iterator[tuple[int, Event]]:
     """With the number of the line they come from."""
-    parse = plugins.agent("claude").parse
+    parse = agent(recording).parse
     for number, line in enumerate(recording.read_bytes().split(b"\n"), 1):
         for event in parse(line):
             yield number, event
@@ -42,7 +49,7 @@ def rendered(recording: Path) -> str:
 
 
 def main() -> None:
-    for recording in recordings():
+    for recording in recordings("*"):
         expected(recording).write_text(rendered(recording), encoding="utf-8")
 
 

@@ -28,7 +28,7 @@ from scopecraft_git.protocols import AgentRequest
 from tests.agents.renew import STREAMS, recordings
 
 RECORDINGS = recordings()
-VERSIONS = sorted(path.name for path in STREAMS.iterdir() if path.is_dir())
+VERSIONS = sorted(path.name for path in STREAMS.glob("[0-9]*"))
 UUID = "5d6f7a10-0000-4000-8000-000000000001"
 
 claude = plugins.agent("claude")
