@@ -12,7 +12,7 @@ from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
-from textual.screen import Screen
+from textual.screen import ModalScreen
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widgets import Footer, Static
@@ -142,10 +142,11 @@ class DiffView(ScrollView, can_focus=True):
         self.refresh()
 
 
-class DiffScreen(Screen[None]):
+class DiffScreen(ModalScreen[None]):
     """`load` gives the diff in git's format; it is called in a thread, and again for each refresh."""
 
     CSS = """
+    DiffScreen { background: $background; }
     DiffScreen #title { height: 1; padding: 0 1; background: $panel; }
     DiffView { height: 1fr; }
     DiffView > .diff--file { text-style: bold reverse; }
@@ -159,7 +160,7 @@ class DiffScreen(Screen[None]):
     DiffView:ansi > .diff--removed { color: ansi_red; background: ansi_default; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,d", "dismiss", "Back", id="back"),
+        Binding("escape,q", "dismiss", "Back", id="back"),
         Binding("r", "refresh", "Refresh", id="refresh"),
     ]
 
