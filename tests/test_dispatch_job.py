@@ -87,6 +87,34 @@ def test_the_real_agent_at_work_in_a_window(
     until(lambda: "implement-auth-05A-dispatch" not in tmux("list-windows", "-a", "-F", "#{window_name}"))
 
 
+@pytest.mark.claude
+def test_a_word_and_an_interrupt_reach_the_real_agent(
+    scopecraft: Scopecraft,
+    settings: Callable[..., None],
+    repo: Path,
+    task: str,
+    claude_cli: Path,
+    model: ModelServer,
+    trust: Callable[..., None],
+) -> None:
+    trust(repo)
+    settings(agents={"claude": {"command": str(claude_cli), "env": model.environment}})
+    model.story = [bash("git status --short", "I look around."), Step("Never said.", delay=60)]
+    assert scopecraft("dispatch", task).code == 0
+    until(lambda: show(scopecraft, task)["last_message"] == "I look around.", 90)
+    until(lambda: len(model.requests) > 1)
+    interrupted = scopecraft("interrupt", task)
+    assert interrupted.stderr.splitlines()[0] == f"✓ Interrupted {show(scopecraft, task)['id']}"
+    until(lambda: "Interrupted" in tmux("capture-pane", "-p"))
+    model.story = [Step("With tabs, then.")]
+    sent = scopecraft("send", task, "Use tabs\nand nothing else")
+    assert sent.code == 0, sent.stderr
+    until(lambda: show(scopecraft, task)["last_message"] == "With tabs, then.", 90)
+    (message,) = show(scopecraft, task)["inbox"]
+    assert (message["text"], message["state"]) == ("Use tabs\nand nothing else", "seen")
+    assert scopecraft("stop", task).code == 0
+
+
 def test_any_command_in_a_window(scopecraft: Scopecraft, settings: Callable[..., None], repo: Path, task: str) -> None:
     script = 'echo "hello from $TASK_ID"; read line; echo "$line" >heard; exit 0'
     started = scopecraft("dispatch", task, "-a", "command", "--", "sh", "-c", script)
