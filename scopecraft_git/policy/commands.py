@@ -125,7 +125,8 @@ class _Reader:
         """What means the same inside of double quotes and outside of quotes; and quotes themselves."""
         match self._text[self._at]:
             case "\\":
-                self._add(self._text[self._at + 1 : self._at + 2].replace("\n", ""))
+                if (char := self._text[self._at + 1 : self._at + 2]) != "\n":
+                    self._add(char)
                 self._at += 2
             case "'":
                 self._single()
