@@ -192,38 +192,45 @@ _VERDICTS = frozenset({"warn", "ask", "deny", "pause", "interrupt", "stop"})
 _TROUBLE = frozenset({"not_followed", "import_failed", "start_failed", "input_refused", "message_refused"})
 _SILENT = frozenset({"record", "command_lifecycle"})
 """What agents keep for themselves."""
+_THEIRS = _SILENT | {"prompt"}
+_MARKS = {"ask": "?", "prompt": "→", "message_delivered": "→"}
 _BY = {"human": "by hand", "policy": "by the policy", "timeout": "as nobody answered", "agent": "by the agent"}
+
+
+def _code(event: Notice) -> str:
+    """Empty for what is one of ours only by its name: an agent's program may say anything of itself."""
+    return event.code if event.origin is None or event.code in _THEIRS else ""
 
 
 def _notice(event: Notice) -> str:
     """Silent where another event says it: the permission for a call that is shown, the denial that was carried out."""
-    if event.code in _SILENT or _is_routine(event):
+    code = _code(event)
+    if code in _SILENT or _is_routine(code, event.data):
         return ""
-    words = safe_line(_WORDED.get(event.code, _plain)(event))
+    words = safe_line(_WORDED.get(code, _plain)(event)[:_LOOKED_AT])
     return f"{_notice_mark(event)} {words}" if words else ""
 
 
-def _is_routine(event: Notice) -> bool:
-    if event.code == "permission_answered":
-        return event.data.get("allow") is True and event.data.get("by", "policy") == "policy"
-    return event.code == "deny" and "id" in event.data
+def _is_routine(code: str, data: Mapping[str, object]) -> bool:
+    if code == "permission_answered":
+        return data.get("allow") is True and data.get("by", "policy") == "policy"
+    return code == "deny" and "id" in data
 
 
 def _notice_mark(event: Notice) -> str:
-    if event.code == "ended":
+    code = _code(event)
+    if code == "ended":
         return "✓" if event.data.get("status") in ("completed", "cancelled") else "✗"
-    if event.code == "ask":
-        return "?"
-    if event.code in ("prompt", "message_delivered"):
-        return "→"
+    if code in _MARKS:
+        return _MARKS[code]
     if event.severity is Severity.CRITICAL:
         return "✗"
-    is_warning = event.severity is Severity.WARNING or event.code in _VERDICTS | _TROUBLE or "action" in event.data
-    return "▲" if is_warning else "·"
+    is_ours = code in _VERDICTS | _TROUBLE or (event.origin is None and "action" in event.data)
+    return "▲" if is_ours or event.severity is Severity.WARNING else "·"
 
 
 def _notice_style(event: Notice) -> Style:
-    if event.code in ("ask", "permission_answered"):
+    if _code(event) in ("ask", "permission_answered"):
         return "permission"
     match _notice_mark(event):
         case "✗":
@@ -232,7 +239,7 @@ def _notice_style(event: Notice) -> Style:
             return "error"
         case "✓":
             return "finished"
-    return "dim" if not _notice(event) or event.severity is Severity.INFO else "notice"
+    return "dim" if event.severity is Severity.INFO or not _notice(event) else "notice"
 
 
 def _plain(event: Notice) -> str:
@@ -259,11 +266,12 @@ def _answered(event: Notice) -> str:
 
 
 def _delivered(event: Notice) -> str:
-    return f"Given to the agent: {event.data.get('text') or event.text}"
+    return f"Given to the agent: {safe_line(str(event.data.get('text') or event.text), WIDTH)}"
 
 
 def _prompt(event: Notice) -> str:
-    return f"Taken up by the agent: {event.text}" if event.data.get("message_id") else event.text
+    text = safe_line(event.text, WIDTH)
+    return f"Taken up by the agent: {text}" if event.data.get("message_id") else text
 
 
 def _refused(event: Notice) -> str:

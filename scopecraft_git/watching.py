@@ -147,7 +147,7 @@ class Watching:
             for logged in self._storage.events(followed.session.id, after=followed.seen):
                 followed.seen = logged.seq
                 yield Watched(followed.session, logged)
-                if isinstance(logged.event, Notice) and logged.event.code == "ended":
+                if isinstance(logged.event, Notice) and logged.event.code == "ended" and logged.offset is None:
                     self._look_soon()
         except SessionNotFoundError:  # it was deleted
             self._look_soon()

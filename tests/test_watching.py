@@ -145,7 +145,7 @@ def test_what_a_storage_keeps_elsewhere_is_looked_at(storage: LocalStorage, tmp_
     session = make(storage, 1)
     (session.path / "metadata.json").rename(tmp_path / "metadata.json")
     found = iter(Watching(elsewhere, since=NOW, named=[session]))
-    elsewhere.load = lambda _: session  # type: ignore[method-assign]
+    elsewhere.load = lambda _: session  # type: ignore[method-assign,assignment]
     elsewhere.extra = (at(0, 1),)
     assert keys(found, 1) == [("task-1", 1)]
     threading.Timer(0.1, setattr, (elsewhere, "extra", (at(0, 1), at(1, 2)))).start()
@@ -157,7 +157,12 @@ def test_sessions_that_ended_long_before_are_not_read(storage: LocalStorage, mon
         end(storage, make(storage, number, 0))
     loaded: list[str] = []
     load = storage.load
-    monkeypatch.setattr(storage, "load", lambda name: loaded.append(name) or load(name))
+
+    def remembered(name: str) -> Session:
+        loaded.append(name)
+        return load(name)
+
+    monkeypatch.setattr(storage, "load", remembered)
     since = NOW + timedelta(days=36500)
     watched = Watching(storage, since=since)
     threading.Timer(0.3, make, (storage, 9, 1e10)).start()

@@ -45,7 +45,7 @@ def print_events(
         for logged in found:
             console.answer_exactly(json_format.dumps(logged.as_json()))
         return
-    _print(logged.event for logged in found if not (follow and _is_end(logged.event)))
+    _print(logged.event for logged in found if not (follow and _is_end(logged)))
     if follow:
         output.tell_end(context.storage().load(session.id))
 
@@ -89,5 +89,5 @@ def _events(
                 yield logged
 
 
-def _is_end(event: Event) -> bool:
-    return isinstance(event, Notice) and event.code == "ended"
+def _is_end(logged: LoggedEvent) -> bool:
+    return logged.offset is None and isinstance(logged.event, Notice) and logged.event.code == "ended"

@@ -14,14 +14,14 @@ from typing import Annotated
 
 import typer
 
-from scopecraft_git import console, description, paths, sessions, supervisor
+from scopecraft_git import console, description, news, paths, sessions, supervisor
 from scopecraft_git.cli import colours, complete, context
 from scopecraft_git.cli.listing import age
 from scopecraft_git.cli.moments import Since, moment
 from scopecraft_git.config import NotifySettings
 from scopecraft_git.description import Pieces
 from scopecraft_git.errors import NotARepositoryError, ScopecraftError
-from scopecraft_git.events import Event, LoggedEvent, Notice
+from scopecraft_git.events import LoggedEvent
 from scopecraft_git.models import Session, rfc3339
 from scopecraft_git.watching import Watched, Watching
 
@@ -138,19 +138,10 @@ class Lines:
         console.answer_exactly(f"{console.style(time, '2', sys.stdout)} {colours.of_session(session.id, name)}{text}")
 
     def _rings(self, logged: LoggedEvent) -> bool:
-        kind = _news(logged.event)
+        """Of what happens now, not of what is told of before."""
         is_new = logged.time >= self._began
-        return bool(is_new and kind and self._notify.bell and kind in self._notify.on and sys.stdout.isatty())
-
-
-def _news(event: Event) -> str | None:
-    """What of `notify.on` it is that a human should come for."""
-    match event:
-        case Notice(code="ask" | "waiting"):
-            return "waiting"
-        case Notice(code="ended", data={"status": "failed" | "lost"}):
-            return "failed"
-    return None
+        wanted = is_new and self._notify.bell and set(news.of(logged.event)) & set(self._notify.on)
+        return bool(wanted) and sys.stdout.isatty()
 
 
 def _standing(session: Session) -> str:
