@@ -5,10 +5,11 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult, SuspendNotSupported
+from textual.binding import BindingType
 from textual.timer import Timer
 from textual.widgets import Footer, Static
 
@@ -39,7 +40,7 @@ class Dashboard(Steering):
     TITLE = "git scopecraft"
     CSS_PATH = "dashboard.tcss"
     ENABLE_COMMAND_PALETTE = False
-    BINDINGS = BINDINGS
+    BINDINGS: ClassVar[list[BindingType]] = [*BINDINGS]
 
     def __init__(
         self,
@@ -57,6 +58,7 @@ class Dashboard(Steering):
         self._watch = Watch(records, opening, repository, self.tell)
         self._repository = repository
         self._found: dict[str, Row] = dict(records.rows)
+        self._title_text = Text()
         self._order = "status"
         self._filter = ""
         self._reader: Reader | None = None
@@ -97,9 +99,11 @@ class Dashboard(Steering):
         self.panel.queue.update(rows.asked(found))
         self.draw_panel()
         self._draw_title()
-        self.refresh_bindings()
+        self.offer()
 
     def draw_panel(self) -> None:
+        if not self.screen_stack:
+            return  # it is being left
         self.panel.draw(self._panel_keys())
 
     def _draw_title(self) -> None:
@@ -113,7 +117,9 @@ class Dashboard(Steering):
         parts += [f"${cost:.2f}"] if cost else []
         parts += [f"by {self._order}"] if self._order != "status" else []
         text = Text("   ".join(parts), overflow="ellipsis", no_wrap=True)
-        self.screen_stack[0].query_one("#title", Static).update(text)
+        if text != self._title_text:
+            self._title_text = text
+            self.screen_stack[0].query_one("#title", Static).update(text)
 
     def _tick(self) -> None:
         self.table.tick()
@@ -186,7 +192,7 @@ class Dashboard(Steering):
         if row and row.session and message.by_hand:
             self.panel.queue.turn_to(row.session)
             self.draw_panel()
-        self.refresh_bindings()
+        self.offer()
         if self._rest:
             self._rest.stop()
         self._rest = self.set_timer(REST, self._read)
@@ -197,6 +203,8 @@ class Dashboard(Steering):
 
     def _read(self) -> None:
         """The events of the selected row's session."""
+        if not self.screen_stack:
+            return  # it is being left
         row = self.table.row
         session = row.session if row else None
         if self._reader and self._reader.session == session:

@@ -80,14 +80,17 @@ class ApprovalPanel(Static):
     def __init__(self) -> None:
         super().__init__(markup=False)
         self.queue = Queue()
+        self._drawn = Text()
         self.display = False
 
     def draw(self, keys: str) -> None:
         """`keys` says which of them do what."""
         ask = self.queue.shown
         self.display = ask is not None
-        if ask:
-            self.update(self._text(ask, keys))
+        text = self._text(ask, keys) if ask else Text()
+        if text != self._drawn:
+            self._drawn = text
+            self.update(text)
 
     def _text(self, ask: Ask, keys: str) -> Text:
         width = max(20, self.content_size.width or self.app.size.width - 4)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from textual.binding import Binding, BindingType
+from textual.binding import Binding
 
-BINDINGS: list[BindingType] = [
+BINDINGS: list[Binding] = [
     Binding("a", "approve", "Approve", id="approve"),
     Binding("d", "deny", "Deny", id="deny"),
     Binding("D", "deny_saying", "Deny, and say why", show=False, id="deny_saying"),

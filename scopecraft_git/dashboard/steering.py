@@ -14,6 +14,7 @@ from textual.message import Message
 from scopecraft_git.console import safe_text
 from scopecraft_git.dashboard import acts
 from scopecraft_git.dashboard.approvals import ApprovalPanel, gist
+from scopecraft_git.dashboard.bindings import BINDINGS
 from scopecraft_git.dashboard.news import Attachable, Broken, Done, Failed, Loaded, Opened
 from scopecraft_git.dashboard.rows import Ask
 from scopecraft_git.dashboard.table import Table
@@ -30,6 +31,7 @@ class Steering(App[None]):
         super().__init__()
         self.opened: Opened | None = None
         self._loaded = threading.Event()
+        self._offered: set[str] = set()
 
     def on_loaded(self, message: Loaded) -> None:
         self.opened = message.opened
@@ -45,6 +47,13 @@ class Steering(App[None]):
 
     def draw_panel(self) -> None:
         raise NotImplementedError
+
+    def offer(self) -> None:
+        """The keys that mean something now. To draw them anew takes longer than a keystroke may."""
+        offered = {binding.action for binding in BINDINGS if self.check_action(binding.action.partition("(")[0], ())}
+        if offered != self._offered:
+            self._offered = offered
+            self.refresh_bindings()
 
     def tell(self, message: Message) -> None:
         """From any thread, also while it is closing."""
@@ -150,7 +159,7 @@ class Steering(App[None]):
     def _answer(self, ask: Ask, act: Callable[[Storage], str]) -> None:
         self.panel.queue.answered(ask)
         self.draw_panel()
-        self.refresh_bindings()
+        self.offer()
         self._do(act, ask)
 
     def _do(self, act: Callable[[Storage], str | Message], ask: Ask | None = None) -> None:

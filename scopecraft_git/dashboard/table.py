@@ -20,6 +20,7 @@ from scopecraft_git.dashboard.rows import Row
 
 CURSOR = "›"
 _MESSAGE_WANTS = 24
+_MESSAGE_LIKES = 44
 
 
 class Column(NamedTuple):
@@ -39,17 +40,18 @@ REPOSITORY = Column("REPOSITORY", 16, lambda row: row.repository.removesuffix("/
 SAID = Column("LAST MESSAGE", 0, lambda row: row.said)
 
 _BY_NEED = (STATE, TASK, AGE, COST, TOOLS, WHERE, REPOSITORY, BRANCH)
+_NICE = (REPOSITORY, BRANCH)
 _BY_PLACE = (STATE, TASK, REPOSITORY, BRANCH, WHERE, TOOLS, COST, AGE)
 
 
 def columns(width: int, *, everywhere: bool = False) -> list[Column]:
     """As many as there is room for beside the message, which takes the rest. `everywhere`: of several repositories."""
     needed = [column for column in _BY_NEED if everywhere or column is not REPOSITORY]
-    room = width - len(CURSOR) - 1 - _MESSAGE_WANTS
+    room = width - len(CURSOR) - 1
     kept: list[Column] = []
     for column in needed:
         room -= column.width + 1
-        if room < 0 and len(kept) > 1:
+        if len(kept) > 1 and room < (_MESSAGE_LIKES if column in _NICE else _MESSAGE_WANTS):
             break
         kept.append(column)
     placed = [column for column in _BY_PLACE if column in kept]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import time
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
@@ -34,6 +35,16 @@ def keep(session_id: str, *events: Event, **fields: Any) -> Session:
     storage.create(made)
     storage.append(session_id, [logged(seq, event) for seq, event in enumerate(events, 1)])
     return made
+
+
+def keep_many(count: int, **fields: Any) -> None:
+    """All of them alive, and not each of them on the disk before the next."""
+    made = [session(f"auth-05A-{number:07}", **fields) for number in range(count)]
+    for each in made:
+        each.path.mkdir(mode=0o700)
+        (each.path / "metadata.json").write_text(each.model_dump_json())
+    registry = {"schema_version": 1, "sessions": [each.id for each in made]}
+    (paths.sessions() / "active.json").write_text(json.dumps(registry))
 
 
 def asks(call: str = "call-1", command: str = "git push origin feature/auth-05A", **fields: Any) -> Approval:
