@@ -69,8 +69,9 @@ class Permissions:
             if self._is_time_up(request.id):
                 otherwise = verdict.otherwise or Action.WARN
                 self._follow(execution, request, Verdict(otherwise, "Nobody answered in time"), "timeout")
-        elif verdict.action is not Action.PAUSE or not self._standing.noticed.wanted:
-            # Whoever resumes what was paused for a call agrees to it.
+        elif verdict.action is Action.PAUSE and self._standing.noticed.wanted:
+            self._standing.carry_out(verdict)  # whoever resumes it agrees to the call
+        else:
             self._follow(execution, request, verdict, "policy")
 
     def _follow(self, execution: Execution, request: PermissionRequest, verdict: Verdict, by: str) -> None:

@@ -16,7 +16,7 @@ from scopecraft_git.supervisor.permissions import APPROVE, DENY, Permissions
 from scopecraft_git.supervisor.standing import Standing
 
 STOP, PAUSE, RESUME = "stop", "pause", "resume"
-GIVEN = (SEND, APPROVE, DENY)
+GIVEN = (SEND, APPROVE, DENY, INTERRUPT)
 """What is no more than input for the agent."""
 CATCHES_UP_WITHIN = 2.0
 """Seconds after which it is more urgent to read what the agent says."""
@@ -32,6 +32,8 @@ class Requests:
         self._input = given
         self._permissions = permissions
         self._resumed = resumed
+        self._begun: set[str] = set()
+        """Interruptions that this supervisor began."""
         self._heard: dict[str, threading.Thread] = {}
         self._last: dict[Callable[[Execution, Asked], None], threading.Thread] = {}
         self._acts: dict[str, Callable[[Execution, Asked], None]] = {
@@ -98,5 +100,8 @@ class Requests:
         self._input.end_if_done(execution)
 
     def _interrupt(self, execution: Execution, asked: Asked) -> None:
-        self._standing.interrupt(execution, request=asked.data["id"])
-        self._send(execution, asked)
+        name = asked.data["id"]
+        if name in self._begun or not self._standing.turn.was_asked(name):
+            self._begun.add(name)
+            self._standing.interrupt(execution, request=name)
+        self._send(execution, asked)  # its predecessor's is seen to by `interrupt_again`

@@ -12,29 +12,91 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from scopecraft_git import monitor, plugins, sessions
-from scopecraft_git.events import LoggedEvent
+from scopecraft_git import hookimpl, monitor, plugins, sessions
+from scopecraft_git.events import Event, LoggedEvent, PermissionRequest
 from scopecraft_git.models import Session
+from scopecraft_git.monitor import noticed
+from scopecraft_git.protocols import Action, HandlerFactory, HandlerRequest, Verdict
 from scopecraft_git.storage.local import LocalStorage
-from scopecraft_git.supervisor import clock, ending, follower, requests, standing, watchdogs
+from scopecraft_git.supervisor import (
+    clock,
+    ending,
+    follower,
+    inbox,
+    input,  # noqa: A004 - what the agent is given
+    permissions,
+    requests,
+    standing,
+    turn,
+    watchdogs,
+)
 from scopecraft_git.supervisor.follower import Follower
 from tests import samples
 from tests.fuses import KILLED, LineFuse
 
 WATCHED = frozenset(
-    str(module.__file__) for module in (monitor, follower, standing, clock, ending, requests, watchdogs)
+    str(module.__file__)
+    for module in (
+        monitor,
+        noticed,
+        follower,
+        standing,
+        clock,
+        ending,
+        requests,
+        watchdogs,
+        inbox,
+        input,
+        permissions,
+        turn,
+    )
 )
 DEADLINE = 60.0
-ASKS_LEAVE = """
+HANDLER = "tests.supervisor.killed"
+MESSAGE, MORE, LAST = (f"{n}0000000-0000-4000-8000-000000000000" for n in (1, 2, 3))
+WORDS = """
 say() { echo '{"type":"assistant","message":{"content":[{"type":"text","text":"'"$1"'"}]}}'; }
-read -r prompt; say "ready"
-echo '{"type":"control_request","request_id":"r1","request":{"subtype":"can_use_tool","tool_name":"Bash","input":{}}}'
-read -r answer; say "allowed"
-echo '{"type":"result","subtype":"success","is_error":false,"result":"done"}'
+ask() {
+  request='{"subtype":"can_use_tool","tool_name":"'$2'","input":{}}'
+  echo '{"type":"control_request","request_id":"'$1'","request":'"$request"'}'
+}
+seen() { echo '{"type":"user","isReplay":true,"uuid":"'$1'","message":{"role":"user","content":"x"}}'; }
+result() { echo '{"type":"result","subtype":"x","is_error":'$1',"result":"done"}'; }
+hear() { while read -r line; do case $line in *$1*) break;; esac; done; }
+answered() { hear $1; case $line in *'"allow"'*) say "$1 allowed";; *) say "$1 denied";; esac; }
+"""
+"""Whoever may be given something twice goes by what it is called."""
+ASKS_LEAVE = (
+    WORDS
+    + """
+hear go; say "ready"
+ask r1 Allow; answered r1
+ask r2 Deny; ask r3 Ask; ask r4 Ask; answered r2; answered r3; answered r4
+ask r0 Pause; answered r0
+result false
 cat >/dev/null
 """
+)
+IS_TOLD = (
+    WORDS
+    + f"""
+hear go; say "ready"; hear {MESSAGE}; seen {MESSAGE}; say "told"
+hear '"interrupt"'; hear {MORE}; result true; seen {MORE}; say "told more"
+ask r5 Interrupt; hear '"interrupt"'; hear {LAST}; result true; seen {LAST}; say "told the last"
+result false
+cat >/dev/null
+"""
+)
+IS_INTERRUPTED = (
+    WORDS
+    + """
+hear go; say "ready"; ask r6 Ask; hear '"interrupt"'; result true
+cat >/dev/null
+exit 1
+"""
+)
 IS_STOPPED = """
 trap 'say bye; exit 3' INT
 say() { echo '{"type":"assistant","message":{"content":[{"type":"text","text":"'"$1"'"}]}}'; }
@@ -47,7 +109,7 @@ def main(repository: Path, worktree: Path, step: int) -> None:
     storage = LocalStorage()
     warm_up()
     kills = 0
-    for number, script in enumerate((ASKS_LEAVE, IS_STOPPED)):
+    for number, script in enumerate((ASKS_LEAVE, IS_STOPPED, IS_TOLD, IS_INTERRUPTED)):
         undisturbed = make(storage, f"undisturbed-000000{number}", repository, worktree, script)
         assert not follow(storage, undisturbed, line=None)
         killed = make(storage, f"killed-000000{number}", repository, worktree, script)
@@ -61,8 +123,30 @@ def main(repository: Path, worktree: Path, step: int) -> None:
     print(kills)
 
 
+class Judge:
+    """Wants of a call what the tool's name says."""
+
+    name = "judge"
+
+    def __init__(self, _request: HandlerRequest) -> None: ...
+
+    def handle(self, _session: Session, event: Event) -> Verdict | None:
+        if not isinstance(event, PermissionRequest) or event.tool == "Allow":
+            return None
+        return Verdict(Action(event.tool.lower()), "That is why")
+
+    def summary(self) -> dict[str, Any]:
+        return {}
+
+
+@hookimpl
+def register_monitor_handlers() -> list[HandlerFactory]:
+    return [Judge]
+
+
 def warm_up() -> None:
     """What every child would load for itself."""
+    cast(dict[str, Any], plugins.BUILT_IN)["handler"] += (HANDLER,)
     plugins.executor("local"), plugins.agent("claude"), plugins.handlers()
     importlib.import_module("watchdog.observers")
     importlib.import_module("psutil")
@@ -111,34 +195,50 @@ def follow_to_the_end(storage: LocalStorage, session: Session) -> None:
 
 
 def ask_what_is_due(storage: LocalStorage, session: Session) -> None:
-    """Once the agent of `IS_STOPPED` is there: pause it, resume it, stop it."""
-    if session.id.endswith("0"):
-        return
-    said = [event.get("text") for event in told(storage, session)]
-    once(session, "pause", due="ready" in said)
-    once(session, "resume", due="Paused" in said)
-    once(session, "stop", due="Resumed" in said)
+    """Each once, when the agent or its supervisor has said the word."""
+    events = told(storage, session)
+    said = {event.get("text") for event in events}
+    asked = {event["data"].get("id") for event in events if event.get("code") == "ask"}
+    match session.id[-1]:
+        case "0":
+            once(session, "deny", due="r2 denied" in said, id="r3", message="No.")
+            once(session, "approve", due="r3 denied" in said, id="r4")
+            once(session, "resume", due="Paused: That is why" in said)
+        case "1":
+            once(session, "pause", due="ready" in said)
+            once(session, "resume", due="Paused" in said)
+            once(session, "stop", due="Resumed" in said)
+        case "2":
+            once(session, "send", due="ready" in said, id=MESSAGE, text="Use tabs.")
+            once(session, "interrupt", due="told" in said, id=MORE, text="Use spaces.")
+            once(session, "send", due="Interrupted: That is why" in said, id=LAST, text="Use both.")
+        case "3":
+            once(session, "interrupt", due="r6" in asked, id=MORE, text="")
 
 
-def once(session: Session, kind: str, *, due: bool) -> None:
-    mark = session.path / f"asked-{kind}"
+def once(session: Session, kind: str, *, due: bool, **data: str) -> None:
+    mark = session.path / f"asked-{kind}-{data.get('id', '')}"
     if due and not mark.exists():
         mark.touch()
-        sessions.ask(session.id, kind)
+        sessions.ask(session.id, kind, **data)
 
 
 def told(storage: LocalStorage, session: Session) -> list[dict[str, Any]]:
-    """Its events as they are on disk, but for their times."""
+    """Its events as they are on disk, but for times."""
     lines = (session.path / "events.jsonl").read_text().splitlines() if (session.path / "events.jsonl").exists() else []
-    return [
-        {key: value for key, value in json.loads(line).items() if key not in ("time", "duration_ms")} for line in lines
-    ]
+    return [timeless(json.loads(line)) for line in lines]
+
+
+def timeless(document: dict[str, Any]) -> dict[str, Any]:
+    plain = {key: value for key, value in document.items() if key not in ("time", "sent_at", "duration_ms")}
+    return plain | ({"data": timeless(plain["data"])} if "data" in plain else {})
 
 
 def how(storage: LocalStorage, session: Session) -> dict[str, Any]:
     """What the record says in the end, but for names and times."""
     own = {"id", "path", "created_at", "started_at", "ended_at", "last_activity"}
-    return storage.load(session.id).model_dump(mode="json", exclude=own)
+    record = storage.load(session.id).model_dump(mode="json", exclude=own)
+    return record | {"inbox": [timeless(message) for message in record["inbox"]]}
 
 
 if __name__ == "__main__":
