@@ -64,7 +64,10 @@ class ToolResult(Model):
 
 
 class Usage(Model):
-    """Tokens of one message. Several lines may repeat one message: `message_id` tells them apart."""
+    """Tokens of one message, or what is known only when its turn ends, under an id of its own.
+
+    Agents repeat a message's, and let it grow: whoever adds up takes the last that is said of each `message_id`.
+    """
 
     kind: Literal["usage"] = "usage"
     message_id: str | None = None
@@ -104,7 +107,13 @@ class Notice(Model):
 
     kind: Literal["notice"] = "notice"
     code: str
-    """One word for programs, such as `started`, `retry`, `imported`, `stopping`."""
+    """One word for programs, such as `started`, `retry`, `imported`, `stopping`.
+
+    Of an agent's, some are acted on: `session` (`agent_session_id`), `prompt` (`message_id` of what it takes up),
+    `permission_cancelled` (`id` of a request that wants no answer any more), and `background` (`tasks`, each with a
+    `type`, such as `command` or `agent`: what is under way and has it go on by itself after `Finished`). `record` is
+    what nobody would read.
+    """
     text: str
     data: dict[str, Any] = Field(default_factory=dict)
     severity: Severity | None = None

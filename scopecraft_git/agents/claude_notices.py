@@ -46,13 +46,18 @@ ENVELOPE = frozenset(
     }
 )  # fmt: skip
 """What says nothing of a line but where it belongs."""
+OURS = frozenset({"background", "compacted", "permission_cancelled", "prompt", RECORD, "retry", "session"})
+"""Codes with a meaning of their own, of which a line cannot make use by calling itself so."""
+TASKS = {"local_bash": "command", "local_agent": "agent"}
 SEVERITIES = {"allowed_warning": Severity.INFO, "rejected": Severity.WARNING}
 
 
 def system(line: Document) -> Notice:
     subtype = line["subtype"]
     describe = _SYSTEM.get(subtype)
-    return describe(line) if describe else Notice(code=subtype, text=_described(line), data=_rest(line))
+    if describe:
+        return describe(line)
+    return Notice(code=f"system_{subtype}" if subtype in OURS else subtype, text=_described(line), data=_rest(line))
 
 
 def rate_limit(line: Document) -> Notice:
@@ -82,7 +87,9 @@ def control_response(line: Document) -> Notice:
 
 def permission_cancelled(line: Document) -> Notice:
     """The call is not made any more, as after an interrupt, or somebody else answered."""
-    return Notice(code="permission_cancelled", text="It waits for no answer any more", data={"id": line["request_id"]})
+    return Notice(
+        code="permission_cancelled", text="It waits for no answer any more", data={"id": str(line["request_id"])}
+    )
 
 
 def record(line: Document) -> Notice:
@@ -138,11 +145,15 @@ def _compacted(line: Document) -> Notice:
 
 def _background(line: Document) -> Notice:
     tasks = [
-        {"id": task["task_id"], "type": task.get("task_type"), "text": task.get("description") or ""}
-        for task in line["tasks"]
+        {"id": task["task_id"], "type": _kind_of(task), "text": task.get("description") or ""} for task in line["tasks"]
     ]
     under_way = ", ".join(task["text"] or task["id"] for task in tasks) or "nothing"
     return Notice(code="background", text=f"In the background: {under_way}", data={"tasks": tasks})
+
+
+def _kind_of(task: Document) -> str:
+    kind = str(task.get("task_type"))
+    return TASKS.get(kind, kind)
 
 
 def _task_notification(line: Document) -> Notice:

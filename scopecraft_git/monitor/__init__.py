@@ -32,6 +32,8 @@ from scopecraft_git.monitor.noticed import STOPPING, Noticed
 from scopecraft_git.protocols import Action, Agent, Deadline, MonitorHandler, Passed, Storage, Verdict
 
 ANSWERED = "permission_answered"
+BACKGROUND, WITHDRAWN = "background", "permission_cancelled"
+"""Notices of an agent's own: what it has under way, and that a request wants no answer any more."""
 __all__ = ["ANSWERED", "STOPPING", "Digest", "Monitor", "Noticed", "hardest", "made"]
 WANT_A_REACTION = (PermissionRequest, Finished)
 
@@ -53,6 +55,8 @@ class Monitor:
         self.finished: Finished | None = None
         self.done = False
         """Whether that is the last it said."""
+        self.background: frozenset[str] = frozenset()
+        """Kinds of what the agent has under way when its turn ends: it goes on by itself when that has ended."""
         self.spoken = False
         self.unanswered: dict[str, PermissionRequest] = {}
         self.judged: dict[str, Verdict] = {}
@@ -225,13 +229,24 @@ class Monitor:
             self.done = False
         elif isinstance(event, PermissionRequest):
             self.unanswered[event.id] = event
+        elif isinstance(event, Notice):
+            self._note_theirs(event)
+
+    def _note_theirs(self, notice: Notice) -> None:
+        if notice.code == BACKGROUND:
+            self.background = frozenset(str(task["type"]) for task in notice.data.get("tasks", ()))
+        elif notice.code == WITHDRAWN:
+            self._forget(str(notice.data.get("id")))
+
+    def _forget(self, request: str) -> None:
+        for known in (self.unanswered, self.judged, self._asked):
+            known.pop(request, None)
 
     def _note_ours(self, logged: LoggedEvent, notice: Notice) -> None:
         self.noticed.take(logged, notice)
         request = notice.data.get("id")
         if notice.code == ANSWERED:
-            for known in (self.unanswered, self.judged, self._asked):
-                known.pop(notice.data["id"], None)
+            self._forget(notice.data["id"])
             self._annotator.answered(notice.data["id"], allow=notice.data.get("allow") is True)
         elif notice.code == FAILED:
             self._handling.leave_out(notice.data["handler"])

@@ -41,6 +41,8 @@ from scopecraft_git.supervisor.standing import Standing
 from scopecraft_git.supervisor.watchdogs import Watch
 
 SAVE_EVERY = 0.2
+COMMAND = "command"
+"""Something in the background that need not end, such as a server: an agent that is done waits for it in vain."""
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -177,7 +179,7 @@ class Follower:
         standing.started.set()
         if standing.noticed.ending:
             standing.have_it_leave()
-        elif wanted := standing.noticed.wanted:
+        elif (wanted := standing.noticed.wanted) and wanted.data.get("id") not in self._monitor.unanswered:
             standing.carry_out(Verdict(Action(wanted.data.get("action", wanted.code)), wanted.text))
         if standing.session.mode is Mode.DISPATCH and not standing.session.prompt_delivered:
             self._input.give_prompt(execution)
@@ -278,7 +280,7 @@ class Follower:
         if self._monitor.finished and self._monitor.finished.is_error:
             self._permissions.withdraw()
         self._input.end_if_done(execution)
-        if self._standing.clock.done is None:
+        if self._standing.clock.done is None and self._monitor.background <= {COMMAND}:
             self._standing.clock.done = self._standing.clock.now
 
 

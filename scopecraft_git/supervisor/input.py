@@ -82,8 +82,16 @@ class Input:
     def _is_needed(self) -> bool:
         """Whether it has something to take up, to be told, or to be answered."""
         asked = sessions.asked(self._standing.session.id)
-        is_told = any(sessions.message(each, MessageState.QUEUED) for each in asked)
-        return is_told or self._standing.inbox.awaits_agent or bool(self._standing.monitor.unanswered)
+        queued = [message for each in asked if (message := sessions.message(each, MessageState.QUEUED))]
+        # One that is delivered may lie there yet, and nobody looks again when it is taken away.
+        is_told = any(message.id not in self._standing.inbox for message in queued)
+        return is_told or self._standing.inbox.awaits_agent or self._goes_on_by_itself()
+
+    def _goes_on_by_itself(self) -> bool:
+        """What it asks then has to be answered. A turn that ended in an error is not gone on with."""
+        monitor = self._standing.monitor
+        failed = monitor.finished is not None and monitor.finished.is_error
+        return bool(monitor.unanswered) or (bool(monitor.background) and not failed)
 
     def _refuse(self, asked: Asked) -> None:
         self._note(REFUSED, "Message refused: the agent takes no more input", asked)

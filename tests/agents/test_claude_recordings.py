@@ -162,7 +162,7 @@ def test_a_message_is_taken_up_once_and_names_its_id() -> None:
     assert [*taken, taken[-1]] == [each for each in sent if each]
 
 
-@pytest.mark.parametrize(("recording", "kind"), [("background", "local_bash"), ("sub-agent", "local_agent")])
+@pytest.mark.parametrize(("recording", "kind"), [("background", "command"), ("sub-agent", "agent")])
 def test_what_is_left_in_the_background_when_a_turn_ends_is_known(recording: str, kind: str) -> None:
     under_way, left = [], []
     for event in read(recording):
