@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from scopecraft_git import sessions
 from scopecraft_git.models import Approval, Message, MessageState, SessionStatus, Tokens
 from scopecraft_git.storage.local import LocalStorage
 from tests.conftest import Scopecraft
 from tests.executors.contract import until
 from tests.samples import NOW, session
+from tests.supervisor.sessions import supervisor_id
 from tests.test_main_job import show
 
 UNATTENDED = ("-e", "local", "-p", "Begin")
@@ -166,6 +171,24 @@ def test_an_agent_answers_nothing_but_may_tell_others(scopecraft: Scopecraft, ag
     assert show(scopecraft, name)["status"] == "waiting"
     assert scopecraft("send", name, "hello", "--no-wait", env={"SCOPECRAFT_SESSION": name}).code == 0
     scopecraft("stop", name)
+
+
+def test_of_two_answers_at_once_one_counts_and_the_other_is_told(
+    scopecraft: Scopecraft, agents: Agents, home: Path
+) -> None:
+    name = asking(scopecraft, agents)
+    supervisor = supervisor_id()
+    os.kill(supervisor, signal.SIGSTOP)
+    with ThreadPoolExecutor() as humans:
+        yes, no = humans.submit(scopecraft, "approve", name), humans.submit(scopecraft, "deny", name)
+        until(lambda: len(sessions.asked(name)) == 2)
+        os.kill(supervisor, signal.SIGCONT)
+        told = {yes.result().code: yes.result(), no.result().code: no.result()}
+    assert told.keys() == {0, 4}
+    assert told[0].stderr.startswith(("✓ Allowed Deploy", "✓ Denied Deploy"))
+    assert told[4].stderr.startswith((f"✗ This word came too late for {name}: ", f"✗ The session {name} has ended"))
+    assert scopecraft("wait", name).code == 0
+    assert show(scopecraft, name)["last_message"].startswith("deployed") is ("Allowed" in told[0].stderr)
 
 
 def test_one_of_several_is_named(scopecraft: Scopecraft, agents: Agents) -> None:
