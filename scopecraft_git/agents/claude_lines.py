@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -26,6 +27,7 @@ PARTIAL = frozenset(
     }
 )
 """Pieces of messages that follow whole, also when the turn is interrupted in the midst of one."""
+_MAY_HOLD_SURROGATES = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def parse(line: bytes) -> list[Event]:
@@ -66,7 +68,7 @@ def _decode(line: bytes) -> Any:
         document, end = None, 0
     if end != len(text):
         document = _DECODER.decode(text)  # which knows about white space
-    return _without_surrogates(document) if b"\\ud" in line or b"\\uD" in line else document
+    return _without_surrogates(document) if _MAY_HOLD_SURROGATES.search(line) else document
 
 
 def _without_surrogates(value: Any) -> Any:
