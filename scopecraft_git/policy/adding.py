@@ -26,7 +26,6 @@ CUT_AT = 2000
 HEADING = """\
 # Which tool calls of agents are allowed. The first rule that fits counts; after these come the built-in ones.
 # To see all of them: git scopecraft policy show. What can be said here: docs/policy.md
-
 """
 _HEADER = re.compile(r"^[ \t]*\[\[[ \t]*(?:rules|\"rules\"|'rules')[ \t]*\]\]", re.MULTILINE)
 _COMMENTS = re.compile(r"(?:^[ \t]*#[^\n]*\n)+\Z", re.MULTILINE)
@@ -72,7 +71,7 @@ def _condition(approval: Approval, action: str) -> dict[str, Any]:
 
 
 def _exactly(value: Any, approval: Approval, action: str) -> Any:
-    if isinstance(value, dict) and value:
+    if isinstance(value, dict) and any(inner is not None for inner in value.values()):
         return {name: _exactly(inner, approval, action) for name, inner in value.items() if inner is not None}
     if isinstance(value, list):
         if not value or (action == "deny" and len(value) > 1) or any(isinstance(item, dict | list) for item in value):
@@ -109,17 +108,20 @@ def _candidates(text: str, block: str) -> Iterator[str]:
 def _written(table: Mapping[str, Any]) -> str:
     import tomlkit
 
-    rule = tomlkit.table()
+    lines = ["[[rules]]\n"]
+    for path, value in _leaves(table):
+        single = tomlkit.document()
+        single.append(tomlkit.key(list(path)), tomlkit.item(value))
+        lines.append(single.as_string())
+    return "".join(lines)
+
+
+def _leaves(table: Mapping[str, Any], *path: str) -> Iterator[tuple[tuple[str, ...], Any]]:
     for name, value in table.items():
-        if name != "input":
-            rule.add(name, value)
-    if table["input"]:
-        rule.add("input", table["input"])
-    rules = tomlkit.aot()
-    rules.append(rule)
-    document = tomlkit.document()
-    document.add("rules", rules)
-    return tomlkit.dumps(document)
+        if isinstance(value, dict):
+            yield from _leaves(value, *path, name)
+        else:
+            yield (*path, name), value
 
 
 @contextlib.contextmanager
