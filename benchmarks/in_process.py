@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
@@ -11,9 +12,9 @@ from typing import Any
 
 from scopecraft_git import paths, session_queue, sessions, submission
 from scopecraft_git.config import Settings
-from scopecraft_git.models import Outcome, SessionStatus
+from scopecraft_git.models import Approval, Outcome, SessionStatus
 from scopecraft_git.storage.local import LocalStorage
-from tests.samples import NOW, exec_request, session
+from tests.samples import NOW, exec_request, logged, session
 
 LIMITS = Settings()
 
@@ -70,6 +71,39 @@ def fill(home: str, ended: str) -> None:
     assert list(LocalStorage().sessions(active=True)) == []
 
 
+def fill_board(home: str, count: str, streaming: str, repo: str) -> None:
+    """Make a home with so many sessions of one repository: some at work, some that wait for a word, most ended."""
+    os.environ["SCOPECRAFT_HOME"] = home
+    paths.ensure_home()
+    outcome = Outcome(status=SessionStatus.COMPLETED, reason="The agent is done", exit_code=0)
+    ended = {"status": SessionStatus.COMPLETED, "started_at": NOW, "ended_at": NOW, "outcome": outcome}
+    asked = Approval(id="call", tool="Bash", input={"command": "git push"}, reason="It leaves.", since=NOW)
+    kinds: list[dict[str, Any]] = [{"status": SessionStatus.RUNNING, "started_at": NOW}] * int(streaming)
+    kinds += [{"status": SessionStatus.WAITING, "started_at": NOW, "approvals": (asked,)}] * 3
+    kinds += [ended] * (int(count) - len(kinds))
+    living = []
+    for number, facts in enumerate(kinds):
+        name = f"board-{number:02}A-{int(count) - number:07}"
+        made = session(name, repository=Path(repo) / ".git", task=f"board-{number:02}A", **facts)
+        made.path.mkdir(mode=0o700)
+        (made.path / "metadata.json").write_text(made.model_dump_json(indent=2))
+        living += [name] if facts is not ended else []
+    registry = {"schema_version": 1, "sessions": living}
+    (paths.sessions() / "active.json").write_text(json.dumps(registry))
+
+
+def stream_board(streaming: str) -> None:
+    """Until it is killed: each of those that run writes 20 events a second, and its record twice."""
+    storage = LocalStorage()
+    names = sorted(storage.ids())[: int(streaming)]
+    for seq in itertools.count(1):
+        for name in names:
+            storage.append(name, [logged(seq)])
+            if seq % 10 == 0:
+                storage.save(storage.load(name).model_copy(update={"last_message": f"text {seq}", "messages": seq}))
+        time.sleep(0.05)
+
+
 def _submit(storage: LocalStorage) -> str:
     with sessions.reserved_id(storage, "auth-05A") as session_id, session_queue.place(session_id, LIMITS):
         made = session(session_id)
@@ -78,7 +112,8 @@ def _submit(storage: LocalStorage) -> str:
 
 
 def main() -> None:
-    function: Any = {"enqueue": enqueue, "take": take, "submit": submit, "fill": fill}[sys.argv[1]]
+    functions = (enqueue, take, submit, fill, fill_board, stream_board)
+    function: Any = {each.__name__: each for each in functions}[sys.argv[1]]
     print(json.dumps(function(*sys.argv[2:])))
 
 
