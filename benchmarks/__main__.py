@@ -7,12 +7,12 @@ import json
 import tempfile
 from pathlib import Path
 
-from benchmarks import dashboard, following, listing, parsing, queueing, starting, watching
+from benchmarks import dashboard, following, judging, listing, parsing, queueing, starting, watching
 from benchmarks.ground import Ground
 from benchmarks.rows import Row
 from tests.machine import AGENT_IMAGE
 
-KINDS = (starting, listing, parsing, queueing, following, watching, dashboard)
+KINDS = (starting, listing, parsing, queueing, following, watching, judging, dashboard)
 RESULTS = Path(__file__).parent / "results"
 
 
