@@ -44,7 +44,11 @@ def _options(request: AgentRequest) -> Iterator[str]:
     if request.settings.model:
         yield from ("--model", request.settings.model)
     if told := instructions(request):
-        yield from ("-c", f"developer_instructions={json.dumps(told, ensure_ascii=False)}")
+        yield from ("-c", f"developer_instructions={_toml(told)}")
+
+
+def _toml(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 @hookimpl
