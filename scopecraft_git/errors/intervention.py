@@ -32,17 +32,18 @@ class MessageRefusedError(RefusedError):
 
 
 class CannotSendError(RefusedError):
-    def __init__(self, session: str, agent: str) -> None:
+    def __init__(self, session: str, agent: str, *, resumes: bool) -> None:
+        later = f"Say it once it has ended: git scopecraft continue {session} -p 'What to do next'"
         super().__init__(
             f"The agent {agent} reads its prompt and nothing after it, so {session} takes no messages",
-            f"Wait for its end, or end it: git scopecraft stop {session}",
+            later if resumes else f"Wait for its end, or end it: git scopecraft stop {session}",
         )
 
 
 class CannotInterruptError(RefusedError):
     def __init__(self, session: str, agent: str) -> None:
         super().__init__(
-            f"The agent {agent} has no turns, so {session} can only be ended as a whole",
+            f"The agent {agent} cannot end its turn and live on, so {session} can only be ended as a whole",
             f"To end it, run git scopecraft stop {session}",
         )
 

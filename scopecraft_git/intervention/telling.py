@@ -49,6 +49,7 @@ def interrupt(_storage: Storage, session: Session, text: str = "") -> str:
 def _require_input(session: Session) -> None:
     if session.status.ended:
         raise MessageTooLateError(session.id, session.status)
-    if session.mode is not Mode.DISPATCH and not plugins.agent(session.agent).keeps_input:
-        raise CannotSendError(session.id, session.agent)
+    agent = plugins.agent(session.agent)
+    if session.mode is not Mode.DISPATCH and not agent.keeps_input:
+        raise CannotSendError(session.id, session.agent, resumes=agent.resumes)
     at_work(session)

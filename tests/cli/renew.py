@@ -58,6 +58,7 @@ SAMPLES: dict[str, Any] = {
     "program": "claude",
     "reason": "permission denied",
     "ref": "nowhere",
+    "resumes": True,
     "second": "two",
     "seconds": 30.0,
     "selector": "auth-05A",

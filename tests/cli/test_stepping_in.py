@@ -261,7 +261,8 @@ def test_an_agent_without_input_takes_no_message_and_has_no_turns(scopecraft: Sc
     assert scopecraft("stop", "greet").code == 0
     assert (sent.code, interrupted.code) == (4, 4)
     assert sent.stderr.startswith("✗ The agent command reads its prompt and nothing after it")
-    assert interrupted.stderr.startswith("✗ The agent command has no turns")
+    assert "\n↳ Wait for its end, or end it: git scopecraft stop greet-" in sent.stderr
+    assert interrupted.stderr.startswith("✗ The agent command cannot end its turn and live on")
 
 
 def test_a_refused_word_leaves_nothing_behind(scopecraft: Scopecraft, home: Path) -> None:
