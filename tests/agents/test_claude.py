@@ -6,14 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from scopecraft_git import plugins
 from scopecraft_git.events import (
     Event,
     Finished,
-    LoggedEvent,
     Notice,
     PermissionRequest,
     Reasoning,
@@ -25,9 +22,8 @@ from scopecraft_git.events import (
 )
 from scopecraft_git.models import Mode
 from scopecraft_git.protocols import AgentRequest
-from tests.agents.renew import STREAMS, recordings
+from tests.agents.renew import STREAMS
 
-RECORDINGS = recordings()
 VERSIONS = sorted(path.name for path in STREAMS.glob("[0-9]*"))
 UUID = "5d6f7a10-0000-4000-8000-000000000001"
 
@@ -188,42 +184,6 @@ def test_a_line_of_megabytes() -> None:
     text = "x" * 5_000_000
     (event,) = parse({"type": "assistant", "message": {"content": [{"type": "text", "text": text}]}})
     assert event == Text(text=text)
-
-
-def storable(events: list[Event]) -> None:
-    """Events survive being written and read again."""
-    for event in events:
-        document = LoggedEvent(seq=1, time="2026-01-01T00:00:00Z", offset=0, event=event).as_json()
-        json.dumps(document, allow_nan=False, ensure_ascii=False).encode()
-
-
-@given(st.binary(max_size=200))
-def test_any_bytes(line: bytes) -> None:
-    storable(claude.parse(line))
-
-
-JSON = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.lists(st.text(max_size=2))
-KINDS = {
-    (document["type"], document.get("subtype")): document
-    for path in RECORDINGS
-    for document in map(json.loads, path.read_bytes().splitlines())
-}
-
-
-def spoilt(document: Any, draw: st.DataObject) -> Any:
-    """`document` with something in it, at any depth, that nobody would expect there."""
-    if not isinstance(document, dict | list) or not document or draw.draw(st.integers(0, 4)) == 0:
-        return draw.draw(JSON)
-    keys = list(document) if isinstance(document, dict) else range(len(document))
-    key: Any = draw.draw(st.sampled_from(keys))
-    if isinstance(document, list):
-        return [*document[:key], spoilt(document[key], draw), *document[key + 1 :]]
-    return {**document, key: spoilt(document[key], draw)}
-
-
-@given(st.sampled_from(list(KINDS.values())), st.data())
-def test_any_document(document: dict[str, Any], draw: st.DataObject) -> None:
-    storable(parse(spoilt(document, draw)))
 
 
 def test_the_environment_names_task_and_mode() -> None:
