@@ -72,6 +72,8 @@ def test_ordinary_work_is_allowed_beside_the_user(command: str, worktree: Path) 
         ("cat /proc/self/environ", "deny logins"),
         ("cat $SCOPECRAFT_HOME/config/policy.toml", "deny own-records"),
         ("echo '[default]' > ~/.scopecraft/config/policy.toml", "deny own-records"),
+        ("git scopecraft approve auth-05A --always", "deny own-commands"),
+        ("SCOPECRAFT_SESSION= git-scopecraft deny auth-05A", "deny own-commands"),
         ("git checkout -q main", "deny stay-on-branch"),
         ("git worktree remove --force .", "deny stay-on-branch"),
         ("git branch -D other", "ask delete-branch"),

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from scopecraft_git import paths, policy
 from scopecraft_git.errors import InvalidPolicyError
-from scopecraft_git.policy import BUILT_IN, Ask, Effect, Source
+from scopecraft_git.policy import BUILT_IN, Ask, Effect, Rule, Source
 from tests.policy.calls import bash, scene
 
+PAGE = (Path(__file__).parent.parent.parent / "docs" / "policy.md").read_text(encoding="utf-8")
 RULE = '[[rules]]\naction = "deny"\n'
 
 
@@ -106,3 +108,15 @@ def test_a_repository_has_no_say(repo: Path, home: Path, monkeypatch: pytest.Mon
         folder.mkdir(exist_ok=True)
         (folder / "policy.toml").write_text('[default]\naction = "deny"\nbuiltin = false\n')
     assert policy.load().rules == policy.builtin()
+
+
+@pytest.mark.parametrize("block", re.findall(r"^```toml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL))
+def test_what_the_page_shows_can_be_loaded(block: str) -> None:
+    assert policy.parse(block, Path("docs/policy.md")) != policy.parse("", Path())
+
+
+def test_the_page_has_every_key_and_every_built_in_rule() -> None:
+    keys = [f"| `{key}` |" for key in Rule.model_fields if key not in ("input", "action", "message", "name")]
+    assert [key for key in keys if key not in PAGE] == []
+    rows = [f"| `{each.rule.name}` | {each.rule.action} |" for each in policy.builtin()]
+    assert re.findall(r"^\| `[\w-]+` \| (?:allow|ask|deny|stop) \|", PAGE, re.MULTILINE) == rows
