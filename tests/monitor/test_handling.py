@@ -124,6 +124,18 @@ def test_one_that_fails_at_a_notice_of_ours_is_told_of_at_once(storage: Storage)
     assert len(failures(storage)) == 2
 
 
+def test_a_failure_that_was_not_told_before_a_kill_is_told_then(storage: Storage) -> None:
+    monitor = follow(storage, Handler(error=ValueError("x")))
+    monitor.notice("started", "Started")
+    log = samples.session().path / "events.jsonl"
+    log.write_bytes(log.read_bytes().splitlines(keepends=True)[0])
+    assert failures(storage) == []
+    again = follow(storage, Handler(error=ValueError("x")))
+    assert len(failures(storage)) == 1
+    feed(again, b"x\n")
+    assert [logged.event.kind for logged in storage.events(samples.session().id)] == ["notice", "notice", "text"]
+
+
 def test_nothing_is_told_after_the_end(storage: Storage) -> None:
     monitor = follow(storage, Handler(error=ValueError("x")))
     monitor.notice("ended", "The agent is done", status="completed")
