@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 
 from scopecraft_git.dashboard.app import Dashboard
 from scopecraft_git.dashboard.keys import keymap
@@ -13,7 +13,7 @@ BOARD = [
     Binding("d,x", "deny", id="deny"),
     Binding("question_mark", "help", id="help"),
 ]
-OTHER = [Binding("n", "next", id="next_file"), ("escape", "back", "Back")]
+OTHER: list[BindingType] = [Binding("n", "next", id="next_file"), ("escape", "back", "Back")]
 
 
 def test_keys_are_given_by_what_they_do() -> None:
