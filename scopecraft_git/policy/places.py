@@ -138,13 +138,16 @@ def _below(glob: str) -> re.Pattern[str]:
 def _may_meet(glob: str, path: str) -> bool:
     """Whether a path with wildcards could name what `glob` does, folder by folder."""
     wanted, given = glob.split("/"), path.split("/")
-    if len(given) < len(wanted):
+    return len(given) >= len(wanted) and all(map(_may_be, wanted, given))
+
+
+def _may_be(wanted: str, given: str) -> bool:
+    """Of two names, either of which may have wildcards; those of a shell leave out hidden files."""
+    if wanted == given or not _WILD.search(wanted + given):
+        return wanted == given
+    if wanted.startswith(".") and _WILD.match(given):
         return False
-    return all(
-        fnmatch.fnmatchcase(name, part) and not (name.startswith(".") and part[:1] in "*?[") if _WILD.search(part)
-        else fnmatch.fnmatchcase(part, name)
-        for name, part in zip(wanted, given, strict=False)
-    )  # fmt: skip
+    return fnmatch.fnmatchcase(wanted, given) or fnmatch.fnmatchcase(given, wanted)
 
 
 def _without_braces(word: str) -> list[str]:
