@@ -141,9 +141,11 @@ class Monitor:
         """What waits for a human's word, oldest first; inputs are whole."""
         with self._lock:
             return tuple(
-                _approval(request, self.judged[request.id], self._asked[request.id])
+                _approval(request, verdict, self._asked[request.id])
                 for request in self.unanswered.values()
-                if request.id in self._asked and self.judged[request.id].action is Action.ASK
+                if request.id in self._asked
+                and (verdict := self.judged.get(request.id))
+                and verdict.action is Action.ASK
             )
 
     def deadlines(self, passed: Passed) -> list[Deadline]:

@@ -1,7 +1,7 @@
 """Ends a follower at its lines in turn, until the session is over: `python -m tests.supervisor.killed GIT TREE STEP`.
 
-STEP is 1 for each of its lines. The events must be those of a session that was followed undisturbed. Prints how often
-it was killed.
+STEP is 1 for each of its lines, and the first is one of as many. The events must be those of a session that was
+followed undisturbed. Prints how often it was killed.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import random
 import sys
 import time
 from pathlib import Path
@@ -65,6 +66,13 @@ ask() {
 seen() { echo '{"type":"user","isReplay":true,"uuid":"'$1'","message":{"role":"user","content":"x"}}'; }
 result() { echo '{"type":"result","subtype":"x","is_error":'$1',"result":"done"}'; }
 hear() { while read -r line; do case $line in *$1*) break;; esac; done; }
+interrupted() {  # and told
+  heard=; until [ "$heard" = im ] || [ "$heard" = mi ]; do
+    read -r line
+    case $line in *'"interrupt"'*) sign=i;; *$1*) sign=m;; *) sign=;; esac
+    case $heard in *$sign*) ;; *) heard=$heard$sign;; esac
+  done
+}
 answered() { hear $1; case $line in *'"allow"'*) say "$1 allowed";; *) say "$1 denied";; esac; }
 """
 """Whoever may be given something twice goes by what it is called."""
@@ -83,8 +91,8 @@ IS_TOLD = (
     WORDS
     + f"""
 hear go; say "ready"; hear {MESSAGE}; seen {MESSAGE}; say "told"
-hear '"interrupt"'; hear {MORE}; result true; seen {MORE}; say "told more"
-ask r5 Interrupt; hear '"interrupt"'; hear {LAST}; result true; seen {LAST}; say "told the last"
+interrupted {MORE}; result true; seen {MORE}; say "told more"
+ask r5 Interrupt; interrupted {LAST}; result true; seen {LAST}; say "told the last"
 result false
 cat >/dev/null
 """
@@ -113,7 +121,7 @@ def main(repository: Path, worktree: Path, step: int) -> None:
         undisturbed = make(storage, f"undisturbed-000000{number}", repository, worktree, script)
         assert not follow(storage, undisturbed, line=None)
         killed = make(storage, f"killed-000000{number}", repository, worktree, script)
-        line = number
+        line = random.randrange(step)
         while follow(storage, killed, line):
             line += step
             kills += 1
