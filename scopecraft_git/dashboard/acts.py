@@ -43,15 +43,18 @@ def interrupt(storage: Storage, session: str, text: str) -> str:
     return f"Asked {session} to interrupt its turn"
 
 
-def pause_or_resume(storage: Storage, session: str) -> str:
+def pause(storage: Storage, session: str) -> str:
     from scopecraft_git import intervention
 
-    loaded = storage.load(session)
-    if loaded.status == "paused":
-        intervention.resume(storage, loaded)
-        return f"Asked {session} to go on"
-    intervention.pause(storage, loaded)
+    intervention.pause(storage, storage.load(session))
     return f"Asked {session} to pause"
+
+
+def resume(storage: Storage, session: str) -> str:
+    from scopecraft_git import intervention
+
+    intervention.resume(storage, storage.load(session))
+    return f"Asked {session} to go on"
 
 
 def stop(storage: Storage, session: str) -> str:

@@ -51,7 +51,7 @@ class Dashboard(Steering):
         environment: Mapping[str, str],
     ) -> None:
         """Of the `repository` with this common directory, or of all. `opening` is called in a thread."""
-        super().__init__()
+        super().__init__(colourless=theme.is_colourless(environment))
         self.theme = theme.chosen(environment)
         self.animation_level = "none"
         self.broken: Exception | None = None
@@ -94,6 +94,8 @@ class Dashboard(Steering):
         self.call_after_refresh(self.draw_panel)
 
     def _draw(self) -> None:
+        if not self.is_there:
+            return
         found = self._found.values()
         self.table.show(rows.arranged(found, self._order, self._filter))
         self.panel.queue.update(rows.asked(found))
@@ -102,8 +104,8 @@ class Dashboard(Steering):
         self.offer()
 
     def draw_panel(self) -> None:
-        if not self.screen_stack:
-            return  # it is being left
+        if not self.is_there:
+            return
         self.panel.draw(self._panel_keys())
 
     def _draw_title(self) -> None:
@@ -122,8 +124,9 @@ class Dashboard(Steering):
             self.screen_stack[0].query_one("#title", Static).update(text)
 
     def _tick(self) -> None:
-        self.table.tick()
-        self.draw_panel()
+        if self.is_there:
+            self.table.tick()
+            self.draw_panel()
 
     def _panel_keys(self) -> str:
         words = {"approve": "approve", "deny": "deny", "always": "always", "whole": "all of it"}
@@ -165,7 +168,8 @@ class Dashboard(Steering):
         self.notify(safe_text(text), severity="error", timeout=12, markup=False)
 
     def on_read(self, message: Read) -> None:
-        self.transcript.show(message.page)
+        if self.is_there:
+            self.transcript.show(message.page)
 
     def on_broken(self, message: Broken) -> None:
         self.broken = message.error
@@ -203,8 +207,8 @@ class Dashboard(Steering):
 
     def _read(self) -> None:
         """The events of the selected row's session."""
-        if not self.screen_stack:
-            return  # it is being left
+        if not self.is_there:
+            return
         row = self.table.row
         session = row.session if row else None
         if self._reader and self._reader.session == session:
@@ -226,8 +230,8 @@ class Dashboard(Steering):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
         """Keys that mean nothing now are not offered."""
         if action in ON_AN_ASK:
-            return self.panel.queue.shown is not None if self.is_mounted(self.table) else False
-        row = self.table.row if len(self.screen_stack[0].children) else None
+            return self.is_there and self.panel.queue.shown is not None
+        row = self.table.row if self.is_there else None
         if action in ON_THE_LIVING:
             return bool(row and row.session and not row.ended)
         if action in ("send", "copy"):

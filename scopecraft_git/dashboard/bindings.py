@@ -5,10 +5,10 @@ from __future__ import annotations
 from textual.binding import Binding
 
 BINDINGS: list[Binding] = [
-    Binding("a", "approve", "Approve", id="approve"),
-    Binding("d", "deny", "Deny", id="deny"),
+    Binding("a", "approve", "Approve", show=False, id="approve"),
+    Binding("d", "deny", "Deny", show=False, id="deny"),
     Binding("D", "deny_saying", "Deny, and say why", show=False, id="deny_saying"),
-    Binding("A", "always", "Always", tooltip="Always allow or deny calls like it", id="always"),
+    Binding("A", "always", "Always", show=False, tooltip="Always allow or deny calls like it", id="always"),
     Binding("e", "whole", "Whole call", show=False, id="whole"),
     Binding("right_square_bracket", "turn(1)", "Next that waits", show=False, id="next"),
     Binding("left_square_bracket", "turn(-1)", "Previous that waits", show=False, id="previous"),

@@ -54,8 +54,8 @@ class Conversation:
             "call": lambda typed: _whole(_ask(typed.row)),
             "send": self._send,
             "interrupt": lambda typed: acts.interrupt(storage, _session(typed.row), typed.text),
-            "pause": lambda typed: acts.pause_or_resume(storage, _session(typed.row)),
-            "resume": lambda typed: acts.pause_or_resume(storage, _session(typed.row)),
+            "pause": lambda typed: acts.pause(storage, _session(typed.row)),
+            "resume": lambda typed: acts.resume(storage, _session(typed.row)),
             "stop": lambda typed: acts.stop(storage, _session(typed.row)),
             "events": lambda typed: "\n".join(self._events(_session(typed.row))),
         }

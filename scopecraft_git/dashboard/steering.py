@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 class Steering(App[None]):
     """The half of the dashboard that acts."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, colourless: bool) -> None:
+        super().__init__(ansi_color=True if colourless else None)  # else it makes greys of colours, black on black
         self.opened: Opened | None = None
         self._loaded = threading.Event()
         self._offered: set[str] = set()
@@ -36,6 +36,11 @@ class Steering(App[None]):
     def on_loaded(self, message: Loaded) -> None:
         self.opened = message.opened
         self._loaded.set()
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is a screen yet, and still: threads and timers may be behind."""
+        return bool(self.screen_stack and self.screen_stack[0].query(Table))
 
     @property
     def table(self) -> Table:
@@ -51,7 +56,7 @@ class Steering(App[None]):
     def offer(self) -> None:
         """The keys that mean something now. To draw them anew takes longer than a keystroke may."""
         offered = {binding.action for binding in BINDINGS if self.check_action(binding.action.partition("(")[0], ())}
-        if offered != self._offered:
+        if offered != self._offered and self.is_there:
             self._offered = offered
             self.refresh_bindings()
 
@@ -126,8 +131,10 @@ class Steering(App[None]):
             )
 
     def action_pause(self) -> None:
+        """What its row says decides, not what it may be by now: a key does what it seems to do."""
         if session := self._session():
-            self._do(lambda storage: acts.pause_or_resume(storage, session))
+            act = acts.resume if self.table.row and self.table.row.status == "paused" else acts.pause
+            self._do(lambda storage: act(storage, session))
 
     def action_stop(self) -> None:
         if session := self._session():

@@ -13,9 +13,16 @@ def chosen(environment: Mapping[str, str]) -> str:
     """`TEXTUAL_THEME` where the user has set it."""
     if wanted := environment.get("TEXTUAL_THEME"):
         return wanted
+    if is_colourless(environment):
+        return "ansi-dark"
     ground = environment.get("COLORFGBG", "").rpartition(";")[2]
     shade = "light" if ground in _LIGHT_GROUNDS else "dark"
     return f"textual-{shade}" if _has_many_colours(environment) else f"ansi-{shade}"
+
+
+def is_colourless(environment: Mapping[str, str]) -> bool:
+    """As Textual sees it, to which an empty value is one."""
+    return "NO_COLOR" in environment
 
 
 def following(theme: str) -> str:

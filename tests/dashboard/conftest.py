@@ -9,6 +9,9 @@ import pytest
 from scopecraft_git import __version__
 from scopecraft_git.storage import files
 from scopecraft_git.supervisor import keeper, presence
+from tests.cli.test_stepping_in import agents
+
+__all__ = ["agents", "alone"]
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import contextlib
 import json
 import time
 from collections.abc import Callable, Coroutine
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ from scopecraft_git.models import Approval, Outcome, Session, SessionStatus, Too
 from scopecraft_git.storage.local import LocalStorage
 from tests.samples import NOW, logged, session
 
-REPOSITORY = "/code/app/.git"
+REPOSITORY = "/nowhere/app/.git"
+"""No worktrees of a real one come in between."""
 DEADLINE = 10.0
 Steps = Callable[[Pilot[None], Dashboard], Coroutine[Any, Any, None]]
 
@@ -31,7 +32,7 @@ Steps = Callable[[Pilot[None], Dashboard], Coroutine[Any, Any, None]]
 def keep(session_id: str, *events: Event, **fields: Any) -> Session:
     """A session on disk."""
     storage = LocalStorage()
-    made = session(session_id, **fields)
+    made = session(session_id, **{"repository": Path(REPOSITORY)} | fields)
     storage.create(made)
     storage.append(session_id, [logged(seq, event) for seq, event in enumerate(events, 1)])
     return made
@@ -39,7 +40,7 @@ def keep(session_id: str, *events: Event, **fields: Any) -> Session:
 
 def keep_many(count: int, **fields: Any) -> None:
     """All of them alive, and not each of them on the disk before the next."""
-    made = [session(f"auth-05A-{number:07}", **fields) for number in range(count)]
+    made = [session(f"auth-05A-{number:07}", repository=Path(REPOSITORY), **fields) for number in range(count)]
     for each in made:
         each.path.mkdir(mode=0o700)
         (each.path / "metadata.json").write_text(each.model_dump_json())
@@ -52,16 +53,28 @@ def asks(call: str = "call-1", command: str = "git push origin feature/auth-05A"
     return Approval(id=call, tool="Bash", input={"command": command}, **(facts | fields))
 
 
-def a_day() -> None:
-    """One session of each kind that is often seen."""
+def a_day(now: datetime = NOW) -> None:
+    """One session of each kind that is often seen, as they stand at that time."""
+    begun = now - timedelta(minutes=25)
     done = Outcome(status=SessionStatus.COMPLETED, reason="The agent is done", exit_code=0)
     failed = Outcome(status=SessionStatus.FAILED, reason="The agent left with 1", exit_code=1)
-    at_work = {"status": SessionStatus.RUNNING, "started_at": NOW, "executor": "docker", "agent": "claude"}
+    at_work = {
+        "status": SessionStatus.RUNNING,
+        "started_at": begun,
+        "created_at": begun,
+        "executor": "docker",
+        "agent": "claude",
+    }
     keep(
         "login-05A-0000001",
         task="implement-login-05A",
         **at_work
-        | {"status": SessionStatus.WAITING, "approvals": (asks(),), "cost_usd": 0.42, "branch": "feature/login-05A"},
+        | {
+            "status": SessionStatus.WAITING,
+            "approvals": (asks(since=now),),
+            "cost_usd": 0.42,
+            "branch": "feature/login-05A",
+        },
         tools_used=(ToolUse(name="Bash", count=7),),
     )
     keep(
@@ -79,19 +92,21 @@ def a_day() -> None:
         last_message="One test fails; I mend it.",
     )
     keep("docs-05C-0000003", task="write-docs-05C", **at_work | {"status": SessionStatus.PAUSED})
-    keep("cache-05D-0000004", task="implement-cache-05D", agent="claude", executor="docker")
+    keep("cache-05D-0000004", task="implement-cache-05D", agent="claude", executor="docker", created_at=begun)
     keep(
         "tidy-04Z-0000005",
         Text(text="All is tidy."),
         Finished(),
         task="tidy-04Z",
-        **at_work | {"status": SessionStatus.COMPLETED, "ended_at": NOW, "outcome": done},
+        **at_work
+        | {"status": SessionStatus.COMPLETED, "ended_at": now - timedelta(hours=3, minutes=30), "outcome": done},
         last_message="All is tidy.",
     )
     keep(
         "flaky-04Y-0000006",
         task="fix-flaky-04Y",
-        **at_work | {"status": SessionStatus.FAILED, "ended_at": NOW, "outcome": failed},
+        **at_work
+        | {"status": SessionStatus.FAILED, "ended_at": now - timedelta(hours=2, minutes=30), "outcome": failed},
     )
 
 

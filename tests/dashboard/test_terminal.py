@@ -1,0 +1,124 @@
+"""The dashboard in a real terminal, with a real session that waits."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from scopecraft_git.models import SessionStatus
+from scopecraft_git.storage.local import LocalStorage
+from tests.cli.test_stepping_in import Agents, asking
+from tests.conftest import Scopecraft, end_supervisor
+from tests.dashboard.screen import asks, keep
+from tests.executors.contract import until
+from tests.samples import NOW
+
+pytestmark = pytest.mark.tmux
+PUSHES = "asks for Bash"
+DEPLOYS = "asks for Deploy"
+
+
+class Terminal:
+    def __init__(self, folder: Path, repo: Path) -> None:
+        self._tmux = ["tmux", "-S", str(folder / "tmux.sock")]
+        self._repo = repo
+
+    def start(self, *, term: str = "xterm-256color", waiting_in: Path | None = None) -> None:
+        """With the environment of the test, but for the terminal's kind; `waiting_in` a repository is a session."""
+        if waiting_in:
+            keep(
+                "auth-05A-0000001",
+                status=SessionStatus.WAITING,
+                started_at=NOW,
+                approvals=(asks(),),
+                repository=waiting_in / ".git",
+            )
+        command = [sys.executable, "-m", "scopecraft_git", "dashboard"]
+        self._run(
+            *("-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "24", "-c", str(self._repo)),
+            *("env", f"TERM={term}", *command),
+        )
+
+    def press(self, *keys: str) -> None:
+        self._run("send-keys", *keys)
+
+    def shown(self, *options: str) -> str:
+        return self._run("capture-pane", "-p", *options)
+
+    def is_over(self) -> bool:
+        return subprocess.run([*self._tmux, "has-session"], capture_output=True, check=False).returncode != 0
+
+    def end(self) -> None:
+        subprocess.run([*self._tmux, "kill-server"], capture_output=True, check=False)
+
+    def _run(self, *arguments: str) -> str:
+        done = subprocess.run([*self._tmux, *arguments], capture_output=True, text=True, env=os.environ, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+@pytest.fixture
+def terminal(tmp_path: Path, repo: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
+    monkeypatch.delenv("NO_COLOR")
+    made = Terminal(tmp_path, repo)
+    yield made
+    made.end()
+
+
+def completes(session: str) -> Callable[[], bool]:
+    return lambda: LocalStorage().load(session).status is SessionStatus.COMPLETED
+
+
+def test_what_waits_is_approved_with_one_key_whoever_supervises(
+    scopecraft: Scopecraft, agents: Agents, terminal: Terminal
+) -> None:
+    name = asking(scopecraft, agents)
+    terminal.start()
+    until(lambda: DEPLOYS in terminal.shown())
+    end_supervisor()
+    threading.Event().wait(0.35)  # a key is heeded once it can be meant for what is shown
+    terminal.press("a")
+    until(completes(name))
+    until(lambda: "✓ completed" in terminal.shown() and DEPLOYS not in terminal.shown())
+    assert "deployed" in terminal.shown()
+    terminal.press("q")
+    until(terminal.is_over)
+
+
+def test_a_plain_terminal_gets_lines_and_takes_them(scopecraft: Scopecraft, agents: Agents, terminal: Terminal) -> None:
+    name = asking(scopecraft, agents)
+    terminal.start(term="dumb")
+    until(lambda: "asks: Deploy" in terminal.shown())
+    terminal.press("approve 1", "Enter")
+    until(completes(name))
+    until(lambda: "1. completed: greet" in terminal.shown())
+    terminal.press("quit", "Enter")
+    until(terminal.is_over)
+
+
+def test_without_a_terminal_there_is_another_command_to_type(scopecraft: Scopecraft) -> None:
+    refused = scopecraft("dashboard")
+    assert refused.code == 2
+    assert refused.stderr.splitlines()[1].endswith("git scopecraft watch --json")
+
+
+def test_sixteen_colours_are_the_terminals_own(alone: None, repo: Path, terminal: Terminal) -> None:
+    terminal.start(term="xterm", waiting_in=repo)
+    until(lambda: PUSHES in terminal.shown())
+    assert "\x1b[3" in terminal.shown("-e")
+    assert "38;2;" not in terminal.shown("-e")
+    assert "38;5;" not in terminal.shown("-e")
+
+
+def test_no_colour_is_no_colour(alone: None, repo: Path, terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    terminal.start(term="xterm", waiting_in=repo)
+    until(lambda: PUSHES in terminal.shown())
+    assert not re.search(r"\x1b\[[34][0-8]m", terminal.shown("-e"))
