@@ -212,7 +212,8 @@ def test_waiting_ends_with_the_request_the_session_or_the_time(storage: Storage)
 
     assert intervention.done(storage, session, name, tell=answer) == session
     message = intervention.send(storage, session, "hello")
-    assert intervention.done(storage, session, message.id, time.monotonic()) == session
+    intervention.done(storage, session, message.id, time.monotonic(), tell=lambda each: told.append(each.id))
+    assert told == [session.id] * 2
     assert intervention.done(storage, session, "another") == session
 
     def end(_session: Session) -> None:
