@@ -64,6 +64,7 @@ class Handling:
 
     def __init__(self, handlers: Iterable[MonitorHandler]) -> None:
         self._handlers = list(handlers)
+        self._timekeepers = [handler for handler in self._handlers if isinstance(handler, Timekeeper)]  # slow to ask
         self._summaries: dict[str, Mapping[str, Any]] = {}
         self._failures: list[Remark] = []
 
@@ -87,8 +88,8 @@ class Handling:
 
     def deadlines(self, session: Session, passed: Passed) -> list[Deadline]:
         found: list[Deadline] = []
-        for handler in list(self._handlers):
-            if isinstance(handler, Timekeeper):
+        for handler in self._timekeepers:
+            if handler in self._handlers:
                 found += self._isolated(handler, partial(_deadlines, handler, session, passed), [])
         return found
 

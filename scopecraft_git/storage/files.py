@@ -68,7 +68,8 @@ def append(path: Path, data: bytes) -> None:
         try:
             fcntl.flock(file, fcntl.LOCK_EX)
             end = _end_of_lines(file)
-            os.ftruncate(file, end)
+            if end != os.fstat(file).st_size:
+                os.ftruncate(file, end)
             _append(file, data, end)
         finally:
             os.close(file)
