@@ -10,9 +10,9 @@ from typing import Any
 from scopecraft_git.agents.claude_notices import Document, record
 from scopecraft_git.events import Event, Notice, Reasoning, Text, ToolCall, ToolResult, Unrecognized, Usage
 
-OUTPUT_IS_KNOWN_LATER = "session_id"
-"""In the stream a message's lines are written before its end, with a count of output tokens that means nothing; the
-turn's `result` has them. A transcript's lines have `sessionId`, and the true count.
+STREAMED, TRANSCRIBED = "session_id", "isSidechain"
+"""Marks of lines; a transcript's may have both. In the stream a message's lines are written before its end, with a
+count of output tokens that means nothing: the turn's `result` has them.
 """
 NOBODYS = ("isMeta", "isSynthetic", "isCompactSummary", "isSidechain", "parent_tool_use_id")
 """Marks of a `user` line whose text the program wrote itself, or one agent to another."""
@@ -52,7 +52,7 @@ def attachment(line: Document) -> list[Event]:
 
 
 def turn_usage(result: Document) -> Usage | None:
-    """Output tokens of a turn's messages; see `OUTPUT_IS_KNOWN_LATER`."""
+    """Output tokens of a turn's messages; see `STREAMED`."""
     output = (result.get("usage") or {}).get("output_tokens")
     return Usage(message_id=result.get("uuid"), output_tokens=output) if output else None
 
@@ -125,9 +125,9 @@ def _usage(line: Document, message: Document) -> Usage | None:
     usage = message.get("usage")
     if not usage:
         return None
-    known_later = OUTPUT_IS_KNOWN_LATER in line
     read = usage.get("input_tokens") or 0
-    written = 0 if known_later else usage.get("output_tokens") or 0
+    unfinished = STREAMED in line and TRANSCRIBED not in line
+    written = 0 if unfinished else usage.get("output_tokens") or 0
     cached = usage.get("cache_read_input_tokens") or 0
     kept = usage.get("cache_creation_input_tokens") or 0
     if not (read or written or cached or kept):

@@ -118,7 +118,7 @@ def test_control_sequences_and_markup_pass_unchanged(kind: tuple[str, str | None
             assert HOSTILE in told(put(document, path, HOSTILE)), path
 
 
-@pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+@pytest.mark.parametrize("path", RECORDINGS[-24:], ids=lambda path: path.stem)
 def test_cut_anywhere_and_gone_on_with_it_gives_the_same_events(path: Path, home: Path) -> None:
     stream, storage = path.read_bytes(), plugins.storage("local")
     undisturbed = gone_through(storage, "undisturbed-1", stream, [])

@@ -124,6 +124,14 @@ def plain(event: Event) -> Event:
     return event
 
 
+def test_a_session_in_a_terminal_reads_like_an_unattended_one() -> None:
+    typed, unattended = (
+        [(type(event), getattr(event, "text", None), getattr(event, "input", None)) for event in main_story(read(name))]
+        for name in ("told-typed.transcript", "told")
+    )
+    assert typed == unattended
+
+
 @pytest.mark.parametrize("story", STORIES)
 def test_a_transcript_and_the_stream_count_the_same_tokens(story: str) -> None:
     def tokens(events: list[Event]) -> tuple[int, int]:
