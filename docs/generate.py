@@ -68,6 +68,7 @@ ENVIRONMENT = {
 
 FILES = {
     "$SCOPECRAFT_HOME/config/orchestration.json": "The user's preferences.",
+    "$SCOPECRAFT_HOME/config/policy.toml": "Which tool calls of agents are allowed.",
     "$SCOPECRAFT_HOME/sessions/<id>/": "A session: its record, what was asked, all that the agent wrote, its events.",
     "$SCOPECRAFT_HOME/supervisor/supervisor.log": "What the background process has to complain about.",
     ".tasks/current/<id>.task.md": "A task of the repository's.",
