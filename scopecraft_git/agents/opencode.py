@@ -20,8 +20,8 @@ class OpenCode(Headless):
     name = "opencode"
     readers = READERS
     login_files: tuple[str, ...] = (".local/share/opencode/auth.json", ".config/opencode/opencode.json")
-    input_box: str | None = r"(?m)^ *┃ *\n((?: *┃.*\n)*?) *┃ *\n *┃ .* · .*\n *╹▀{3}"
-    """Beside a bar that ends in a corner. Dialogs have the bar alone."""
+    input_box: str | None = r"(?m)^ *┃.*\n *┃ *(.*?)(?: {3,}.*)?\n(?: *┃.*\n)+? *┃ .* · .*\n *╹▀{3}"
+    """Its first line, beside a bar that ends in a corner. Dialogs have the bar alone; what is far right is no input."""
 
     def argv(self, request: AgentRequest) -> list[str]:
         refuse_what_only_claude_knows(self.name, request)

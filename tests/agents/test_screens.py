@@ -1,4 +1,4 @@
-"""Screens of the agents' interactive modes, as a terminal of 100 columns showed them."""
+"""Screens of the agents' interactive modes, as terminals of 100 columns and more showed them."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ BOXES = {
     "opencode-ready": 'Ask anything… "Fix a TODO in the codebase"',
     "opencode-typed": "[Pasted ~4 lines]",
     "opencode-busy": "mid turn",
+    "opencode-wide": "mid turn",
+    "opencode-empty": "",
 }
 NONE = ("codex-starting", "codex-trust", "codex-dialog", "gemini-trust", "gemini-dialog", "opencode-dialog")
 """It starts, or a dialog waits for a human."""

@@ -44,6 +44,14 @@ def test_its_own_texts_are_its_messages() -> None:
     assert (found["messages"], found["last_message"]) == (2, "two")
 
 
+def test_a_text_that_comes_in_pieces_is_one_message() -> None:
+    pieces: list[Event] = [Text(text=text, partial=True) for text in ("Hal", "lo\n", "\n", "you.")]
+    found = summary(Text(text="one"), *pieces)
+    assert (found["messages"], found["last_message"]) == (2, "Hallo\n\nyou.")
+    found = summary(*pieces, ToolCall(id="1", name="Bash"), Text(text="Done.", partial=True), Text(text="Really."))
+    assert (found["messages"], found["last_message"]) == (3, "Really.")
+
+
 def test_a_very_long_message_is_cut() -> None:
     kept = summary(Text(text="ü" * 100_000))["last_message"]
     assert len(kept) == LONGEST_MESSAGE
