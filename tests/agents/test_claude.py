@@ -14,6 +14,7 @@ from scopecraft_git.events import (
     Notice,
     PermissionRequest,
     Reasoning,
+    Severity,
     Text,
     ToolCall,
     ToolResult,
@@ -89,6 +90,41 @@ def test_a_retry_says_why() -> None:
     assert [event.text for event in retries if event.code == "retry"] == [
         "Trying again after 401 authentication_failed (1 of 1)"
     ]
+
+
+@pytest.mark.parametrize(
+    ("info", "text", "severity"),
+    [
+        ({"status": "allowed"}, "Rate limit: allowed", None),
+        (
+            {"status": "allowed_warning", "rateLimitType": "five_hour", "utilization": 0.9, "resetsAt": 1795362687},
+            "Rate limit of five hour: allowed warning, 90% used, anew at 2026-11-22 15:51 UTC",
+            Severity.INFO,
+        ),
+        ({"status": "rejected"}, "Rate limit: rejected", Severity.WARNING),
+    ],
+)
+def test_a_rate_limit_says_how_bad_it_is(info: dict[str, Any], text: str, severity: Severity | None) -> None:
+    line = {"type": "rate_limit_event", "rate_limit_info": info}
+    assert parse(line) == [Notice(code="rate_limit", text=text, data=info, severity=severity)]
+
+
+@pytest.mark.parametrize("code", ["background", "permission_cancelled", "prompt", "session"])
+def test_a_line_cannot_call_itself_what_is_acted_on(code: str) -> None:
+    (event,) = parse({"type": "system", "subtype": code, "id": "1", "tasks": 7})
+    assert isinstance(event, Notice)
+    assert event.code == f"system_{code}"
+
+
+def test_a_heartbeat_says_nothing() -> None:
+    assert parse({"type": "keep_alive"}) == []
+
+
+@pytest.mark.parametrize("text", ["[Request interrupted by user]", "<local-command-stdout>x</local-command-stdout>"])
+def test_what_the_cli_tells_its_agent_is_no_prompt(text: str) -> None:
+    (event,) = parse({"type": "user", "uuid": UUID, "message": {"role": "user", "content": text}})
+    assert isinstance(event, Notice)
+    assert event.code in {"interrupted", "record"}
 
 
 def test_partial_messages_are_not_told_twice() -> None:
