@@ -16,7 +16,7 @@ from scopecraft_git import paths
 from scopecraft_git.dashboard.app import Dashboard
 from tests.dashboard.screen import a_day, dashboard, on, shown, until
 
-PICTURES = Path(__file__).parent / "pictures"
+PICTURES = Path(__file__).parents[2] / "docs" / "images"
 SIZES = {"board-80x24": (80, 24), "board-140x40": (140, 40)}
 
 

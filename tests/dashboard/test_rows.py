@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import timedelta
 
 import pytest
@@ -78,3 +80,12 @@ def test_every_theme_has_a_next() -> None:
     while (following := theme.following(seen[-1])) not in seen:
         seen.append(following)
     assert len(seen) == len(theme.THEMES)
+
+
+def test_there_is_something_to_see_before_models_and_parsers_are_loaded() -> None:
+    program = (
+        "import sys; from scopecraft_git.cli import opening; from scopecraft_git.dashboard import app; "
+        "from scopecraft_git.repository import Repository; from scopecraft_git.dashboard.source import Records; "
+        "Records(None).look(); print(sorted({'typer', 'pydantic', 'watchdog', 'git'} & {*sys.modules}))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout == b"[]\n"
