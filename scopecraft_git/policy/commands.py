@@ -46,12 +46,14 @@ class Script(NamedTuple):
     """Those of several commands, each as `one | other`."""
     understood: bool
     """False when some of it could not be read, or was nested too deeply."""
+    nested: bool
+    """Whether there are commands inside of others, or in a shell of their own."""
 
 
 def read(command: str) -> Script:
     reader = _Reader(command, 0)
     reader.script()
-    return Script(tuple(reader.commands), tuple(reader.pipelines), reader.understood)
+    return Script(tuple(reader.commands), tuple(reader.pipelines), reader.understood, reader.nested)
 
 
 class _Heredoc(NamedTuple):
@@ -68,6 +70,7 @@ class _Reader:
         self.commands: list[Simple] = []
         self.pipelines: list[str] = []
         self.understood = True
+        self.nested = False
         self._text, self._depth, self._at = text, depth, 0
         self._piece: list[str] | None = None
         self._words: list[str] = []
@@ -217,6 +220,7 @@ class _Reader:
 
     def _inner(self, closing: str) -> None:
         """A command inside of a word."""
+        self.nested = True
         if self._depth >= DEEPEST:
             self.understood = False
             return
@@ -239,6 +243,7 @@ class _Reader:
 
     def _run(self, script: str) -> None:
         """Read what is a script of its own."""
+        self.nested = True
         if self._depth >= DEEPEST:
             self.understood = False
             return

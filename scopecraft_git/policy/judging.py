@@ -18,6 +18,7 @@ from scopecraft_git.policy.rules import Access, Effect, InForce, Rule
 COMMAND = ("command",)
 MOST = 1000
 """Commands, and paths, that are looked at in one call; one that has more is asked."""
+MOST_BASES = 8
 LONGEST_COMMAND = 131_072
 """Characters; the system gives a program no longer argument."""
 
@@ -70,10 +71,13 @@ class Call:
     def _commands(self) -> tuple[Part, ...]:
         if len(self.script.commands) > MOST:
             raise ValueError(f"it runs more than {MOST} commands")
-        return tuple(
-            Part(each.texts, tuple(islice(reach.of_command(each, self.scene), MOST + 1)))
-            for each in self.script.commands
-        )
+        parts, bases = [], self.scene.bases
+        for each in self.script.commands:
+            parts.append(Part(each.texts, tuple(islice(reach.of_command(each, self.scene, bases), MOST + 1))))
+            if moved := reach.moves_to(each, self.scene, bases[-1]):
+                # Behind a subshell one is where one was, and nobody has kept where it ended.
+                bases = (*dict.fromkeys((bases[0], *bases[-MOST_BASES:])), moved) if self.script.nested else (moved,)
+        return tuple(parts)
 
 
 def why(rule: Rule, call: Call) -> list[str] | None:

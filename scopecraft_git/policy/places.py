@@ -6,7 +6,7 @@ import fnmatch
 import os
 import re
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property, lru_cache
@@ -67,6 +67,22 @@ class Scene:
         ours = f"{UNKNOWN_HOME}scopecraft" if self.isolated else str(paths.home())
         return {"HOME": self.home, "PWD": str(self.worktree), "SCOPECRAFT_HOME": ours}
 
+    @property
+    def bases(self) -> tuple[str, ...]:
+        return (str(self.worktree),)
+
+    @cached_property
+    def _globs(self) -> dict[str, str]:
+        return {}
+
+    def glob(self, location: str) -> str:
+        """The absolute one that a rule means."""
+        if location not in self._globs:
+            expanded = expand(location, self)
+            at_root = expanded[:1] in ("/", "*", "$")
+            self._globs[location] = expanded if at_root else f"{self.worktree}/{expanded}"
+        return self._globs[location]
+
     def host_path(self, path: str) -> str | None:
         """Where we find what the agent calls so; None where we cannot look."""
         if not self.isolated:
@@ -83,14 +99,18 @@ class Spot(NamedTuple):
     place: Place
 
 
-def spots(word: str, scene: Scene) -> Iterator[Spot]:
-    """What a path in a call may mean: several where it has braces, none where a variable hides it."""
+def spots(word: str, scene: Scene, bases: Sequence[str] = ()) -> Iterator[Spot]:
+    """What a path in a call may mean: several where it has braces, none where a variable hides it.
+
+    Relative ones are in any of `bases`, which is the worktree unless it is given.
+    """
     for text in _without_braces(word):
         expanded = expand(text, scene)
         if not expanded.startswith("$"):
-            written = os.path.join(str(scene.worktree), expanded)  # noqa: PTH118 - Path would drop what .. is there for
-            real = _real(written, scene)
-            yield Spot(os.path.normpath(written), real, _place(real, scene))
+            # Path would drop what .. is there for.
+            for written in dict.fromkeys(os.path.join(base, expanded) for base in bases or scene.bases):  # noqa: PTH118
+                real = _real(written, scene)
+                yield Spot(os.path.normpath(written), real, _place(real, scene))
 
 
 def expand(text: str, scene: Scene) -> str:
@@ -116,17 +136,11 @@ def is_at(spot: Spot, location: str, scene: Scene, *, surely: bool) -> bool:
     """
     if location == ".":
         return spot.place is Place.INSIDE
-    glob = _absolute(location, scene)
+    glob = scene.glob(location)
     if surely:
         globs = {glob, glob if _WILD.search(glob) else _real(glob, scene)}
         return not _WILD.search(spot.real) and any(_below(each).match(spot.real) for each in globs)
     return any(_below(glob).match(path) or (_WILD.search(path) and _may_meet(glob, path)) for path in spot[:2])
-
-
-@lru_cache(1024)
-def _absolute(location: str, scene: Scene) -> str:
-    expanded = expand(location, scene)
-    return expanded if expanded[:1] in ("/", "*", "$") else f"{scene.worktree}/{expanded}"
 
 
 @lru_cache(1024)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from scopecraft_git.policy.commands import Simple
-from scopecraft_git.policy.places import Scene, Spot, spots
+from scopecraft_git.policy.places import Scene, Spot, expand, spots
 from scopecraft_git.policy.unwrapping import SHELLS, Words
 
 FIELDS = frozenset({
@@ -78,11 +78,21 @@ def _fields(given: Any, depth: int) -> Iterator[str]:
             yield from _fields(value, depth + 1)
 
 
-def of_command(command: Simple, scene: Scene) -> Iterator[Reach]:
+def of_command(command: Simple, scene: Scene, bases: Sequence[str] = ()) -> Iterator[Reach]:
+    """`bases` are the folders it may be called in."""
     words = [(word, True) for word in command.written] + [(word, False) for word in command.read]
     for word, writes in [*words, *_arguments(command.forms, scene)]:
-        for spot in spots(word, scene):
+        for spot in spots(word, scene, bases):
             yield Reach(spot, writes)
+
+
+def moves_to(command: Simple, scene: Scene, base: str) -> str | None:
+    """Where the commands behind this one are called; None where it changes nothing, or nobody knows to what."""
+    words = command.forms[-1] if command.forms else ("",)
+    if words[0] not in ("cd", "pushd"):
+        return None
+    folder = expand(next((word for word in words[1:] if not word.startswith("-")), "~"), scene)
+    return None if folder.startswith("$") else os.path.join(base, folder)  # noqa: PTH118 - it keeps ..
 
 
 def _arguments(forms: tuple[Words, ...], scene: Scene) -> Iterator[tuple[str, bool]]:
@@ -92,9 +102,10 @@ def _arguments(forms: tuple[Words, ...], scene: Scene) -> Iterator[tuple[str, bo
     ahead = len(forms[0]) - len(arguments)
     head = forms[0][:ahead] if forms[0][ahead:] == tuple(arguments) else forms[0]
     programs = {words[0] for words in forms}
+    finds = "find" in programs and program in ALL_WRITTEN
     for word in head:  # such as git -C DIR
         if word.rpartition("/")[2] not in programs and not _ASSIGNMENT.match(word) and _is_path(word, scene):
-            yield word, False
+            yield word, finds
     if program in NO_PATHS:
         return
     written, texts = set(_written(program, arguments)), set(_texts(program, arguments))
