@@ -29,6 +29,8 @@ class Steering(App[None]):
 
     def __init__(self, *, colourless: bool) -> None:
         super().__init__(ansi_color=True if colourless else None)  # else it makes greys of colours, black on black
+        for capture in (self._capture_stdout, self._capture_stderr):
+            capture.encoding = "utf-8"  # type: ignore[attr-defined]  # libtmux asks for it as it is imported
         self.opened: Opened | None = None
         self._loaded = threading.Event()
         self._offered: set[str] = set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -122,3 +123,21 @@ def test_no_colour_is_no_colour(alone: None, repo: Path, terminal: Terminal, mon
     terminal.start(term="xterm", waiting_in=repo)
     until(lambda: PUSHES in terminal.shown())
     assert not re.search(r"\x1b\[[34][0-8]m", terminal.shown("-e"))
+
+
+def test_who_goes_to_the_agents_terminal_comes_back(
+    scopecraft: Scopecraft, home: Path, tmp_path: Path, terminal: Terminal
+) -> None:
+    settings = {"tmux": {"socket": f"dashboard-{os.getpid()}"}}
+    (home / "config" / "orchestration.json").write_text(json.dumps(settings))
+    started = scopecraft("dispatch", "greet", "-a", "command", "-p", "x", "--", "sh", "-c", "echo I am the agent; cat")
+    assert started.code == 0, started.stderr
+    try:
+        terminal.start()
+        until(lambda: "greet" in terminal.shown() and "Attach" in terminal.shown())
+        terminal.press("t")
+        until(lambda: "I am the agent" in terminal.shown() and "STATUS" not in terminal.shown())
+        terminal.press("C-b", "d")
+        until(lambda: "STATUS" in terminal.shown() and "Attach" in terminal.shown())
+    finally:
+        subprocess.run(["tmux", "-L", settings["tmux"]["socket"], "kill-server"], capture_output=True, check=False)
