@@ -13,6 +13,9 @@ from scopecraft_git.protocols import Agent, AgentRequest
 INSIDE = '{"external_directory": "deny", "doom_loop": "deny"}'
 """A question that nobody answers would end its turn; a refusal it is told of, and goes on."""
 
+PRESSED_TWICE = b"\x1b[27u" * 2
+"""Escape, which it wants twice, in the spelling of terminals that tell keys apart: ESC ESC would be another key."""
+
 
 class OpenCode(Headless):
     """Unattended it may do what its own settings allow, in its worktree; elsewhere only behind a boundary."""
@@ -37,7 +40,7 @@ class OpenCode(Headless):
         return {**told, "OPENCODE_DISABLE_AUTOUPDATE": "1", **inside}
 
     def interrupt(self, mode: Mode) -> bytes | None:
-        return b"\x1b\x1b" if mode is Mode.DISPATCH else None  # it wants to be told twice
+        return PRESSED_TWICE if mode is Mode.DISPATCH else None
 
 
 def _unattended(request: AgentRequest) -> Iterator[str]:

@@ -31,6 +31,11 @@ def test_outside_its_worktree_it_may_nothing_but_behind_a_boundary() -> None:
     assert "--auto" in opencode.argv(request(isolated=True))
 
 
+def test_it_is_interrupted_by_escape_pressed_twice() -> None:
+    assert opencode.interrupt(Mode.DISPATCH) == b"\x1b[27u\x1b[27u"
+    assert opencode.interrupt(Mode.AUTONOMOUS) is None
+
+
 def test_beside_a_human_its_own_settings_hold() -> None:
     assert opencode.argv(request(Mode.DISPATCH)) == ["opencode"]
     assert set(opencode.environment(request(Mode.DISPATCH))) == {"TASK_ID", "WORK_MODE"}
