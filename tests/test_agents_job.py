@@ -52,9 +52,7 @@ def test_gemini_commits_a_file_and_goes_on(
     (Path.home() / ".gemini").mkdir()
     settings = {"security": {"auth": {"selectedType": "gemini-api-key"}}, "privacy": {"usageStatisticsEnabled": False}}
     (Path.home() / ".gemini" / "settings.json").write_text(json.dumps(settings))
-    environment = gemini_model.environment | {
-        "GEMINI_CLI_NO_RELAUNCH": "true"
-    }  # no second process
+    environment = gemini_model.environment | {"GEMINI_CLI_NO_RELAUNCH": "true"}  # no second process
     configure("gemini", gemini_cli, environment, "--skip-trust", "--model", "gemini-2.5-pro")
     git(repo, "config", "user.name", "A Developer")  # the CLI keeps the user's own configuration from its git
     git(repo, "config", "user.email", "dev@example.org")
