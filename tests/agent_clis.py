@@ -33,7 +33,7 @@ def program(name: str, request: pytest.FixtureRequest) -> Path:
 def _fetch(package: str, folder: Path) -> None:
     """Whole or not at all; where two fetch at once, the first one's stays."""
     new = folder.with_name(f"{folder.name}.{os.getpid()}")
-    command = ["npm", "install", "--silent", "--no-fund", "--no-audit", "--prefix", new, package]
+    command = ["npm", "install", "--silent", "--no-fund", "--no-audit", "--prefix", str(new), package]
     try:
         subprocess.run(command, capture_output=True, check=True, timeout=170)
         if not folder.exists():
