@@ -81,8 +81,9 @@ class Conversation:
         return True
 
     def _listen(self, typed: queue.Queue[str | None]) -> None:
-        for line in self._lines:
-            typed.put(line.strip())
+        with contextlib.suppress(OSError):  # a terminal that is gone
+            for line in self._lines:
+                typed.put(line.strip())
         typed.put(None)
 
     def _do(self, line: str) -> None:
