@@ -33,6 +33,7 @@ def open_dashboard(*, everything: bool = False, plain: bool = False) -> None:
 
 
 def _show(records: Records, repository: str | None) -> None:
+    from scopecraft_git.dashboard import bindings
     from scopecraft_git.dashboard.app import Dashboard
     from scopecraft_git.dashboard.news import Opened
 
@@ -40,7 +41,8 @@ def _show(records: Records, repository: str | None) -> None:
         from scopecraft_git import supervisor
         from scopecraft_git.cli import context
 
-        return Opened(_storage(), context.settings(), supervisor.attended)
+        settings = context.settings()
+        return Opened(_storage(), settings, bindings.keymap(settings.dashboard.keys), supervisor.attended)
 
     app = Dashboard(records, opening, repository=repository, environment=os.environ)
     app.run()

@@ -10,8 +10,9 @@ import typer
 from scopecraft_git import console, sessions
 from scopecraft_git.cli import awaiting, context, listing, output, record
 from scopecraft_git.cli.options import Json, SessionName, SessionNames
-from scopecraft_git.errors import FAILED, WorkGoneError
-from scopecraft_git.models import Session, SessionStatus
+from scopecraft_git.errors import FAILED
+from scopecraft_git.models import SessionStatus
+from scopecraft_git.sessions import changes
 
 
 def list_(
@@ -52,19 +53,7 @@ def diff(session: SessionName) -> None:
 
     Where the worktree is gone, what its branch has.
     """
-    if changes := _diff(context.session(session)).rstrip("\n"):
-        console.answer(changes)
+    if changed := changes.diff(context.session(session)).rstrip("\n"):
+        console.answer(changed)
     else:
         console.unchanged("Nothing has changed")
-
-
-def _diff(session: Session) -> str:
-    from scopecraft_git import worktrees
-    from scopecraft_git.repository import Repository
-
-    repository = Repository(session.repository)
-    if session.worktree.is_dir() and session.worktree in repository.linked():
-        return worktrees.diff(repository, session.worktree, session.base_commit)
-    if session.branch in repository.refs().heads:
-        return worktrees.branch_diff(repository, session.branch, session.base_commit)
-    raise WorkGoneError(session.id, session.worktree, session.branch)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scopecraft_git.dashboard.rows import Ask
+from scopecraft_git.dashboard.rows import Ask, Row
 from scopecraft_git.errors import UnknownApprovalError
 
 if TYPE_CHECKING:
@@ -81,6 +82,15 @@ def attach_command(storage: Storage, session: str) -> Sequence[str]:
     if loaded.status.ended:
         raise SessionEndedError(loaded.id, loaded.status)
     return plugins.executor(loaded.executor).attach(sessions.request(loaded))
+
+
+def diff(storage: Storage, row: Row) -> str:
+    """What changed, in git's format: of a session since it began, of a worktree without one since its own base."""
+    from scopecraft_git.sessions import changes
+
+    if row.session:
+        return changes.diff(storage.load(row.session))
+    return changes.worktree_diff(Path(row.repository), Path(row.worktree))
 
 
 def _approval(session: Session, ask: Ask) -> Approval:

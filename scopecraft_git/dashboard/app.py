@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
 from textual.app import ComposeResult, SuspendNotSupported
-from textual.binding import BindingType
+from textual.binding import BindingsMap, BindingType
 from textual.timer import Timer
 from textual.widgets import Footer, Static
 
 from scopecraft_git import paths
 from scopecraft_git.console import safe_text
-from scopecraft_git.dashboard import rows, theme
+from scopecraft_git.dashboard import bindings, rows, theme
 from scopecraft_git.dashboard.approvals import ApprovalPanel
-from scopecraft_git.dashboard.bindings import BINDINGS
 from scopecraft_git.dashboard.news import Attachable, Broken, Done, Failed, Known, Loaded, Opened, Read
 from scopecraft_git.dashboard.reading import Page, Reader
 from scopecraft_git.dashboard.rows import Row
@@ -40,7 +39,7 @@ class Dashboard(Steering):
     TITLE = "git scopecraft"
     CSS_PATH = "dashboard.tcss"
     ENABLE_COMMAND_PALETTE = False
-    BINDINGS: ClassVar[list[BindingType]] = [*BINDINGS]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings.BINDINGS]
 
     def __init__(
         self,
@@ -136,11 +135,11 @@ class Dashboard(Steering):
         return "  ".join(f"{keys[name]} {word}" for name, word in words.items() if name in keys)
 
     def keys(self) -> dict[str, str]:
-        """What does what, by the names of the bindings; the table's own are among them."""
+        """What does what, by the names of the bindings."""
         shown: dict[str, list[str]] = {}
-        for bindings in (self.table._bindings.copy(), self._bindings.copy()):
-            bindings.apply_keymap(self._keymap)
-            for _, binding in bindings:
+        for bound in map(BindingsMap, (bindings.BOARD, bindings.DIFF)):
+            bound.apply_keymap(self._keymap)
+            for _, binding in bound:
                 if binding.id:
                     shown.setdefault(binding.id, []).append(self.get_key_display(binding))
         return {name: " ".join(dict.fromkeys(keys)) for name, keys in shown.items()}
@@ -153,7 +152,7 @@ class Dashboard(Steering):
 
     def on_loaded(self, message: Loaded) -> None:
         super().on_loaded(message)
-        self.set_keymap(message.opened.settings.dashboard.keys)
+        self.set_keymap(message.opened.keymap)
         self._draw()
         self._read()
 
@@ -234,6 +233,8 @@ class Dashboard(Steering):
         row = self.table.row if self.is_there else None
         if action in ON_THE_LIVING:
             return bool(row and row.session and not row.ended)
+        if action == "diff":
+            return bool(row)
         if action in ("send", "copy"):
             return bool(row and row.session)
         return True

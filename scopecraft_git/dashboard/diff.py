@@ -10,7 +10,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual import work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.geometry import Size
 from textual.screen import ModalScreen
 from textual.scroll_view import ScrollView
@@ -18,7 +18,7 @@ from textual.strip import Strip
 from textual.widgets import Footer, Static
 
 from scopecraft_git.console import safe_line
-from scopecraft_git.dashboard import patch
+from scopecraft_git.dashboard import bindings, patch
 from scopecraft_git.dashboard.painting import LONGEST, Painter, shown, sign
 from scopecraft_git.dashboard.patch import FileChange, Kind, Line
 from scopecraft_git.errors import ScopecraftError
@@ -46,15 +46,7 @@ class DiffView(ScrollView, can_focus=True):
         "diff--added",
         "diff--removed",
     }
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("n", "file(1)", "Next file", id="next_file"),
-        Binding("p", "file(-1)", "Previous file", id="previous_file"),
-        Binding("space", "fold", "Fold", id="fold"),
-        Binding("down,j", "scroll_down", "Down", show=False),
-        Binding("up,k", "scroll_up", "Up", show=False),
-        Binding("home,g", "go(0)", "First", show=False),
-        Binding("end,G", "go(-1)", "Last", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings.DIFF_VIEW]
 
     def __init__(self) -> None:
         super().__init__()
@@ -159,10 +151,7 @@ class DiffScreen(ModalScreen[None]):
     DiffView:ansi > .diff--added { color: ansi_green; background: ansi_default; }
     DiffView:ansi > .diff--removed { color: ansi_red; background: ansi_default; }
     """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q", "dismiss", "Back", id="back"),
-        Binding("r", "refresh", "Refresh", id="refresh"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings.DIFF_SCREEN]
 
     def __init__(self, title: str, load: Callable[[], str]) -> None:
         super().__init__()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from textual.binding import Binding
 
-from scopecraft_git.dashboard.app import Dashboard
-from scopecraft_git.dashboard.bindings import BINDINGS
-from scopecraft_git.dashboard.table import Table
+from scopecraft_git.dashboard import bindings
+
+if TYPE_CHECKING:
+    from scopecraft_git.dashboard.app import Dashboard
 
 ABOUT = """\
 Above is every session and worktree, those that wait for a human first; below, what the selected one says and does.
@@ -14,15 +17,14 @@ What waits for an answer is shown between them, one at a time: a key answers the
 in the first moment after another call has come up.
 
 The names in brackets are those of the setting dashboard.keys:
-git scopecraft config set dashboard.keys '{"approve": "y"}'"""
+git scopecraft config set dashboard.keys.approve y"""
 
 
 def text(app: Dashboard) -> str:
     """A line for each thing that keys do, in the order in which they are bound."""
     keys = app.keys()
-    offered = [binding for bindings in (BINDINGS, Table.BINDINGS) for binding in bindings]
-    lines = [_line(binding, keys) for binding in offered if isinstance(binding, Binding) and binding.id in keys]
-    return "\n".join([*lines, "", ABOUT])
+    board, diff = ([_line(binding, keys) for binding in bound] for bound in (bindings.BOARD, bindings.DIFF))
+    return "\n".join([*board, "", "While a diff is shown:", *diff, "", ABOUT])
 
 
 def _line(binding: Binding, keys: dict[str, str]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, NamedTuple
 
+from textual.binding import Keymap
 from textual.message import Message
 
 from scopecraft_git.dashboard.reading import Page
@@ -22,6 +23,7 @@ class Opened(NamedTuple):
 
     storage: Storage
     settings: Settings
+    keymap: Keymap
     attended: Callable[[], AbstractContextManager[None]]
     """While it is open, somebody supervises the sessions that live."""
 
@@ -66,7 +68,7 @@ class Attachable(Message):
 
 
 class Broken(Message):
-    """A bug, in a thread."""
+    """A bug, in a thread, or a setting that cannot be: nothing goes on without."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__()

@@ -146,6 +146,12 @@ class Steering(App[None]):
                 lambda _: self._do(lambda storage: acts.stop(storage, session)),
             )
 
+    def action_diff(self) -> None:
+        from scopecraft_git.dashboard.diff import DiffScreen
+
+        if row := self.table.row:
+            self.push_screen(DiffScreen(row.session or row.task, lambda: acts.diff(self._storage(), row)))
+
     def action_attach(self) -> None:
         if session := self._session():
             self._do(lambda storage: Attachable(acts.attach_command(storage, session)))
@@ -175,10 +181,8 @@ class Steering(App[None]):
         """In a thread; what comes of it is told."""
 
         def done() -> None:
-            self._loaded.wait()
-            assert self.opened
             try:
-                said = act(self.opened.storage)
+                said = act(self._storage())
             except ScopecraftError as problem:
                 self.tell(Failed(problem, ask))
             except Exception as error:
@@ -187,6 +191,12 @@ class Steering(App[None]):
                 self.tell(said if isinstance(said, Message) else Done(said))
 
         threading.Thread(target=done, name="act", daemon=True).start()
+
+    def _storage(self) -> Storage:
+        """For threads: waits until it is there."""
+        self._loaded.wait()
+        assert self.opened
+        return self.opened.storage
 
     def _type(self, title: str, hint: str, act: Callable[[str], Any], *, optional: bool = False) -> None:
         from scopecraft_git.dashboard.screens import LineScreen

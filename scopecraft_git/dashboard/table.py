@@ -9,13 +9,13 @@ from rich.cells import set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from scopecraft_git.dashboard import rows
+from scopecraft_git.dashboard import bindings, rows
 from scopecraft_git.dashboard.rows import Row
 
 CURSOR = "›"
@@ -71,14 +71,7 @@ class Table(ScrollView, can_focus=True):
         "table--bad",
         "table--quiet",
     }
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", "Up", show=False, id="up"),
-        Binding("down,j", "move(1)", "Down", show=False, id="down"),
-        Binding("pageup", "page(-1)", "Page up", show=False, id="page_up"),
-        Binding("pagedown", "page(1)", "Page down", show=False, id="page_down"),
-        Binding("home,g", "move(-1000000)", "First", show=False, id="first"),
-        Binding("end,G", "move(1000000)", "Last", show=False, id="last"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings.TABLE]
 
     class Selected(Message):
         def __init__(self, row: Row | None, *, by_hand: bool) -> None:

@@ -15,6 +15,7 @@ from textual.pilot import Pilot
 
 from scopecraft_git import paths
 from scopecraft_git.config import Settings
+from scopecraft_git.dashboard import bindings
 from scopecraft_git.dashboard.app import Dashboard
 from scopecraft_git.dashboard.news import Opened
 from scopecraft_git.dashboard.source import Records
@@ -116,9 +117,12 @@ def dashboard(
     paths.ensure_home()
     records = Records(repository)
     records.look()
+    chosen = settings or Settings()
     return Dashboard(
         records,
-        lambda: Opened(storage or LocalStorage(), settings or Settings(), contextlib.nullcontext),
+        lambda: Opened(
+            storage or LocalStorage(), chosen, bindings.keymap(chosen.dashboard.keys), contextlib.nullcontext
+        ),
         repository=repository,
         environment={"TERM": "xterm-256color"},
     )

@@ -3,9 +3,8 @@ from __future__ import annotations
 import pytest
 from textual.binding import Binding, BindingType
 
-from scopecraft_git.dashboard.app import Dashboard
+from scopecraft_git.dashboard import bindings
 from scopecraft_git.dashboard.keys import keymap
-from scopecraft_git.dashboard.table import Table
 from scopecraft_git.errors import InvalidSettingError
 
 BOARD = [
@@ -46,4 +45,9 @@ def test_what_cannot_be_is_said(wanted: dict[str, str], reason: str) -> None:
 
 
 def test_no_two_of_the_dashboards_own_share_a_key() -> None:
-    assert keymap({}, [*Dashboard.BINDINGS, *Table.BINDINGS]) == {}
+    assert bindings.keymap({}) == {}
+
+
+def test_no_two_of_them_have_one_name() -> None:
+    names = [binding.id for binding in [*bindings.BOARD, *bindings.DIFF]]
+    assert len(names) == len(set(names))

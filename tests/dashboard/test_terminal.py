@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
+import pty
 import re
+import struct
 import subprocess
 import sys
+import termios
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -24,6 +30,8 @@ from tests.samples import NOW
 pytestmark = pytest.mark.tmux
 PUSHES = "asks for Bash"
 DEPLOYS = "asks for Deploy"
+SETTLES = 0.35
+"""Seconds: a key is heeded once it can be meant for what is shown."""
 
 
 class Terminal:
@@ -65,6 +73,43 @@ class Terminal:
         return done.stdout
 
 
+class Pty:
+    """A dashboard in a terminal that is not the one it would be told of by a signal."""
+
+    def __init__(self, repo: Path, *options: str) -> None:
+        self._master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        command = [sys.executable, "-m", "scopecraft_git", "dashboard", *options]
+        environment = os.environ | {"TERM": "xterm-256color"}
+        self.process = subprocess.Popen(
+            command, cwd=repo, env=environment, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
+        )
+        os.close(slave)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def hang_up(self) -> None:
+        os.close(self._master)
+
+    def read_until(self, wanted: bytes) -> None:
+        written = b""
+        while wanted not in written:
+            written += os.read(self._master, 1 << 16)
+
+    def said(self) -> str:
+        """All that is left to be read of one that has ended."""
+        written = b""
+        with contextlib.suppress(OSError):
+            while piece := os.read(self._master, 1 << 16):
+                written += piece
+        return " ".join(written.decode().split())
+
+
 @pytest.fixture
 def terminal(tmp_path: Path, repo: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
     monkeypatch.delenv("NO_COLOR")
@@ -84,7 +129,7 @@ def test_what_waits_is_approved_with_one_key_whoever_supervises(
     terminal.start()
     until(lambda: DEPLOYS in terminal.shown())
     end_supervisor()
-    threading.Event().wait(0.35)  # a key is heeded once it can be meant for what is shown
+    threading.Event().wait(SETTLES)
     terminal.press("a")
     until(completes(name))
     until(lambda: "✓ completed" in terminal.shown() and DEPLOYS not in terminal.shown())
@@ -102,6 +147,48 @@ def test_a_plain_terminal_gets_lines_and_takes_them(scopecraft: Scopecraft, agen
     until(lambda: "1. completed: greet" in terminal.shown())
     terminal.press("quit", "Enter")
     until(terminal.is_over)
+
+
+def test_what_changed_is_shown_and_left(scopecraft: Scopecraft, repo: Path, agents: Agents, terminal: Terminal) -> None:
+    name = asking(scopecraft, agents)
+    (LocalStorage().load(name).worktree / "auth.py").write_text("def token(): ...\n")
+    terminal.start()
+    until(lambda: DEPLOYS in terminal.shown())
+    terminal.press("v")
+    until(lambda: "+ def token(): ..." in terminal.shown() and "1 file, +1 -0" in terminal.shown())
+    terminal.press("q")
+    until(lambda: DEPLOYS in terminal.shown())
+    terminal.press("End", "v")
+    until(lambda: f"{repo.name}: nothing has changed" in terminal.shown())
+
+
+def test_a_key_that_is_set_does_it(scopecraft: Scopecraft, agents: Agents, terminal: Terminal) -> None:
+    name = asking(scopecraft, agents)
+    assert scopecraft("config", "set", "dashboard.keys.approve", "y").code == 0
+    terminal.start()
+    until(lambda: "y approve" in terminal.shown())
+    threading.Event().wait(SETTLES)
+    terminal.press("a", "y")
+    until(completes(name))
+
+
+def test_a_key_that_is_anothers_is_refused(scopecraft: Scopecraft, repo: Path) -> None:
+    assert scopecraft("config", "set", "dashboard.keys.approve", "d").code == 0
+    with Pty(repo) as dashboard:
+        assert dashboard.process.wait(30) == 4
+        said = dashboard.said()
+        dashboard.hang_up()
+    assert "The setting dashboard.keys.approve from the configuration is not valid: the key d is that of deny" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("options", [(), ("--plain",)])
+def test_it_leaves_with_its_terminal(alone: None, repo: Path, options: tuple[str, ...]) -> None:
+    """Also where it is not the terminal's own process, which would be told by a signal."""
+    with Pty(repo, *options) as dashboard:
+        dashboard.read_until(b"main worktree" if options else b"STATUS")
+        dashboard.hang_up()
+        assert dashboard.process.wait(5) is not None
 
 
 def test_without_a_terminal_there_is_another_command_to_type(scopecraft: Scopecraft) -> None:
