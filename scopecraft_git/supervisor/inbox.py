@@ -66,7 +66,8 @@ class Inbox:
         return at >= sent_at and _is_it(text, taken)
 
     def _taken_up(self, prompt: Notice, at: datetime) -> None:
-        name = prompt.data.get("message_id")
+        told = prompt.data.get("message_id")
+        name = None if told is None else str(told)  # whatever its program writes there
         self._agent_tells = self._agent_tells or name is not None
         if name not in self._states:
             # An agent in a terminal was given the text alone, and knows it by a name of its own.
