@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from scopecraft_git import paths, plugins
 from scopecraft_git.config import Settings
 from scopecraft_git.events import Event, LoggedEvent, Text
 from scopecraft_git.models import Mode, Session
-from scopecraft_git.protocols import ExecRequest, HandlerRequest, MonitorHandler
+from scopecraft_git.protocols import ExecRequest, HandlerRequest, MonitorHandler, Verdict
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, 89000, tzinfo=UTC)
 
@@ -68,3 +69,15 @@ def handler_request(of: Session | None = None, settings: Settings | None = None,
 def handlers(of: Session | None = None, settings: Settings | None = None) -> list[MonitorHandler]:
     """One of each, as every session gets them."""
     return [make(handler_request(of, settings)) for make in plugins.handlers()]
+
+
+class Consent:
+    """A policy that allows everything."""
+
+    name = "policy"
+
+    def handle(self, session: Session, event: Event) -> Verdict | None:  # noqa: ARG002 - whatever it is
+        return None
+
+    def summary(self) -> Mapping[str, Any]:
+        return {}

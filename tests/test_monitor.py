@@ -19,6 +19,7 @@ from scopecraft_git.events import Event, Notice, PermissionRequest, Text, ToolRe
 from scopecraft_git.models import Session, ToolUse
 from scopecraft_git.monitor import ANSWERED, Digest, Monitor, hardest
 from scopecraft_git.protocols import Action, MonitorHandler, Storage, Verdict
+from scopecraft_git.supervisor.inbox import Inbox
 from tests import samples
 
 STREAMS = Path(__file__).parent / "agents" / "streams" / "2.1.330"
@@ -86,9 +87,8 @@ def test_a_recording_becomes_numbered_events_and_a_record(storage: Storage) -> N
 class Judge:
     """Has an opinion on every call that is asked for; each of them another one."""
 
-    name = "judge"
-
-    def __init__(self) -> None:
+    def __init__(self, name: str = "policy") -> None:
+        self.name = name
         self.asked = 0
 
     def handle(self, session: Session, event: Event) -> Verdict | None:
@@ -96,9 +96,8 @@ class Judge:
             return None
         self.asked += 1
         if self.asked % 2:
-            return Verdict(
-                Action.ASK, event.tool, until=datetime.now(UTC) + timedelta(minutes=5), otherwise=Action.DENY
-            )
+            time = timedelta(minutes=5 if self.name == "policy" else 6)
+            return Verdict(Action.ASK, event.tool, until=datetime.now(UTC) + time, otherwise=Action.DENY)
         return Verdict(Action.DENY, f"no {event.tool}")
 
     def summary(self) -> Mapping[str, Any]:
@@ -125,7 +124,7 @@ class Faint:
 
 def go_on(storage: Storage, stream: bytes, until: int, size: int) -> Monitor:
     """As a supervisor does that is killed when it has read so far."""
-    monitor = follow(storage, [*samples.handlers(), Judge(), Faint(), Objector()])
+    monitor = follow(storage, [*samples.handlers(), Judge("judge"), Faint(), Objector()])
     start = monitor.take_up()
     for begin in range(start, max(start, until), size):
         for _ in monitor.feed(stream[begin : min(begin + size, until)]):
@@ -261,8 +260,8 @@ def test_requests_are_judged_and_not_among_the_other_verdicts(storage: Storage) 
     assert [monitor.judged[name].action for name in (first, second)] == [Action.ASK, Action.DENY]
     noted = [event for _, _, event in stored(storage) if isinstance(event, Notice) and "handler" in event.data]
     assert [(notice.code, notice.data) for notice in noted] == [
-        ("ask", {"handler": "judge", "id": first, "otherwise": "deny"}),
-        ("deny", {"handler": "judge", "id": second}),
+        ("ask", {"handler": "policy", "id": first, "otherwise": "deny"}),
+        ("deny", {"handler": "policy", "id": second}),
     ]
 
 
@@ -283,7 +282,7 @@ def test_what_waits_for_a_word_is_as_old_after_a_restart(storage: Storage) -> No
 
 
 def test_after_a_restart_requests_are_judged_by_the_handlers_as_they_now_are(storage: Storage) -> None:
-    monitor = follow(storage, [])
+    monitor = follow(storage, [samples.Consent()])
     monitor.take_up()
     feed(monitor, PERMISSION)
     assert monitor.judged == {}
@@ -295,7 +294,34 @@ def test_after_a_restart_requests_are_judged_by_the_handlers_as_they_now_are(sto
     assert again.judged[second].action is Action.DENY
     codes = [event.code for _, _, event in stored(storage) if isinstance(event, Notice)]
     assert (codes.count("ask"), codes.count("deny")) == (1, 1)
-    assert follow(storage, []).take_up() == start
+    assert follow(storage, [samples.Consent()]).take_up() == start
+
+
+def test_of_two_who_ask_the_first_says_how_long(storage: Storage) -> None:
+    monitor = follow(storage, [Judge(), Judge("other")])
+    monitor.take_up()
+    feed(monitor, PERMISSION)
+    first = next(iter(monitor.unanswered))
+    events = (logged.event for logged in storage.events(samples.session().id))
+    one, other = (event.data["until"] for event in events if isinstance(event, Notice) and event.code == "ask")
+    (until,) = {approval.until for approval in monitor.approvals if approval.id == first}
+    assert until == datetime.fromisoformat(one)
+    assert one < other
+
+
+@pytest.mark.parametrize("odd", [{"a": 1}, [1], 7])
+def test_a_name_that_is_none_stops_nobody(storage: Storage, odd: Any) -> None:
+    monitor = follow(storage)
+    inbox = Inbox()
+    monitor.observers.append(inbox.take)
+    monitor.take_up()
+    told = [
+        {"type": "user", "uuid": odd, "message": {"content": "go on"}},
+        {"type": "control_cancel_request", "request_id": odd},
+        {"type": "system", "subtype": "background_tasks_changed", "tasks": [{"task_id": "t", "task_type": odd}]},
+    ]
+    feed(monitor, b"".join(json.dumps(line).encode() + b"\n" for line in told))
+    assert monitor.background == {str(odd)}
 
 
 def test_the_hardest_verdict_counts_and_of_two_the_first() -> None:

@@ -25,7 +25,7 @@ from scopecraft_git.events import (
     Text,
     ToolCall,
 )
-from scopecraft_git.models import Approval, Session
+from scopecraft_git.models import Approval, Mode, Session
 from scopecraft_git.monitor.annotating import Annotator, judge
 from scopecraft_git.monitor.handling import FAILED, Handling, Remark, hardest, key, made
 from scopecraft_git.monitor.noticed import STOPPING, Noticed
@@ -65,7 +65,7 @@ class Monitor:
         """Told of every event once it is stored, in order, and of those stored before. They may not raise."""
         self._storage = storage
         self._agent = agent
-        self._handling = Handling(handlers)
+        self._handling = Handling(handlers, agent_asks=agent.asks and session.mode is Mode.AUTONOMOUS)
         self._annotator = Annotator(judge(plugins.error_kinds()))
         self._lock = threading.RLock()
         self._seq = 0
@@ -252,8 +252,8 @@ class Monitor:
             self._annotator.answered(notice.data["id"], allow=notice.data.get("allow") is True)
         elif notice.code == FAILED:
             self._handling.leave_out(notice.data["handler"])
-        elif notice.code == Action.ASK and request in self.unanswered:
-            self._asked.setdefault(request, logged.time)
+        elif notice.code == Action.ASK and request in self.unanswered and request not in self._asked:
+            self._asked[request] = logged.time
             self._hold_to(request, notice.data.get("until"))
 
     def _hold_to(self, request: str, until: str | None) -> None:

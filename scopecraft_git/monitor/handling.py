@@ -9,8 +9,8 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from scopecraft_git.console import safe_line
-from scopecraft_git.events import Event, Notice, PermissionRequest, Severity
-from scopecraft_git.models import Session, rfc3339
+from scopecraft_git.events import Event, Notice, PermissionRequest, Severity, ToolCall
+from scopecraft_git.models import Mode, Session, rfc3339
 from scopecraft_git.protocols import (
     Action,
     Deadline,
@@ -26,6 +26,8 @@ FAILED = "handler_failed"
 KEPT = frozenset({"messages", "last_message", "tools_used", "tokens", "errors", "cost_usd", "agent_session_id"})
 """Fields of the record that handlers may keep."""
 LONGEST_REASON = 500
+POLICY = "policy"
+UNJUDGED = Verdict(Action.ASK, "The policy is not at work in this session, so nothing is allowed by it.")
 
 T = TypeVar("T")
 
@@ -60,10 +62,15 @@ def made(factories: Iterable[HandlerFactory], request: HandlerRequest) -> list[M
 
 
 class Handling:
-    """One session's handlers. One that fails is left out, which is told once, and stays so."""
+    """One session's handlers. One that fails is left out, which is told once, and stays so.
 
-    def __init__(self, handlers: Iterable[MonitorHandler]) -> None:
+    While the policy is not among them nothing is allowed by its silence: a human is asked about every call.
+    """
+
+    def __init__(self, handlers: Iterable[MonitorHandler], *, agent_asks: bool) -> None:
+        """`agent_asks` as in `HandlerRequest`."""
         self._handlers = list(handlers)
+        self._agent_asks = agent_asks
         self._timekeepers = [handler for handler in self._handlers if isinstance(handler, Timekeeper)]  # slow to ask
         self._summaries: dict[str, Mapping[str, Any]] = {}
         self._failures: list[Remark] = []
@@ -76,7 +83,14 @@ class Handling:
             if verdict:
                 remarks.append(Remark(_noticed(handler.name, verdict, event), verdict))
             remarks += self.failures()
+        if self._wants_the_policy(session, event):
+            remarks.append(Remark(_noticed("monitor", UNJUDGED, event), UNJUDGED))
         return remarks
+
+    def _wants_the_policy(self, session: Session, event: Event) -> bool:
+        """Whether nobody judges it who should. Beside a human an agent asks them itself."""
+        seen = isinstance(event, ToolCall) and not self._agent_asks and session.mode is Mode.AUTONOMOUS
+        return (seen or isinstance(event, PermissionRequest)) and all(each.name != POLICY for each in self._handlers)
 
     def summary(self, session: Session) -> dict[str, Any]:
         """The fields they keep that have changed."""

@@ -132,7 +132,7 @@ def gone_through(storage: Storage, session_id: str, stream: bytes, cuts: list[in
     session = samples.session(id=session_id)
     storage.create(session)
     for end in [*cuts, len(stream)]:
-        monitor = Monitor(session, storage, claude, [])
+        monitor = Monitor(session, storage, claude, [samples.Consent()])
         for _ in monitor.feed(stream[monitor.take_up() : end]):
             pass
     return [plain(logged.event) for logged in storage.events(session_id)]

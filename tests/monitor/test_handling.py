@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 
 from scopecraft_git import plugins
 from scopecraft_git.events import Event, Notice, Severity, Text
-from scopecraft_git.models import Session
+from scopecraft_git.models import Mode, Session
 from scopecraft_git.monitor import Monitor, made
 from scopecraft_git.protocols import Action, Deadline, HandlerRequest, MonitorHandler, Passed, Storage, Verdict
 from tests import samples
@@ -97,6 +98,48 @@ def test_one_that_fails_is_left_out_and_the_others_go_on(storage: Storage, handl
     assert notice.text.startswith(f"The handler handler was left out: {reason}")
     assert handler.seen <= 1
     assert storage.load(samples.session().id).id == samples.session().id
+
+
+class Policy(Handler):
+    name = "policy"
+
+
+ASKED = b"""\
+{"type":"control_request","request_id":"r1","request":{"subtype":"can_use_tool","tool_name":"Bash","input":{}}}
+"""
+
+
+@pytest.mark.parametrize(
+    "handlers", [[], [Other()], [Policy(error=ValueError("x"))], [Policy(summary={"mood": "good"}), Other()]]
+)
+def test_without_the_policy_every_call_is_asked_about(storage: Storage, handlers: list[MonitorHandler]) -> None:
+    monitor = follow(storage, *handlers)
+    feed(monitor, b"x\n" + ASKED + ASKED.replace(b"r1", b"r2"))
+    assert [approval.id for approval in monitor.approvals] == ["r1", "r2"]
+    again = follow(storage, *handlers)
+    assert [approval.id for approval in again.approvals] == ["r1", "r2"]
+
+
+def test_it_is_asked_also_where_a_kill_came_before_that_was_noted(storage: Storage) -> None:
+    feed(follow(storage, Policy(error=ValueError("x"))), b"x\n" + ASKED)
+    log = samples.session().path / "events.jsonl"
+    *before, asked = log.read_bytes().splitlines(keepends=True)
+    assert b'"ask"' in asked
+    log.write_bytes(b"".join(before))
+    again = follow(storage, Policy(error=ValueError("x")))
+    feed(again, ASKED)
+    assert [approval.id for approval in again.approvals] == ["r1"]
+
+
+@pytest.mark.parametrize(("mode", "expected"), [(Mode.AUTONOMOUS, [Action.ASK]), (Mode.DISPATCH, [])])
+def test_without_the_policy_a_call_that_is_only_seen_is_for_a_human(
+    storage: Storage, mode: Mode, expected: list[Action]
+) -> None:
+    monitor = Monitor(samples.session(mode=mode), storage, plugins.agent("opencode"), [])
+    monitor.take_up()
+    part = {"type": "tool", "callID": "c1", "tool": "bash", "state": {"status": "completed", "input": {}, "output": ""}}
+    used = json.dumps({"type": "tool_use", "part": part}).encode()
+    assert [verdict.action for verdict in feed(monitor, used + b"\n")] == expected
 
 
 def test_one_that_failed_stays_out_after_a_restart(storage: Storage) -> None:
