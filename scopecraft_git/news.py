@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from scopecraft_git.events import Event, Finished, Notice, Severity, ToolResult
+from datetime import datetime
+
+from scopecraft_git.config import NotifySettings
+from scopecraft_git.events import Event, Finished, LoggedEvent, Notice, Severity, ToolResult
 
 
 def of(event: Event) -> tuple[str, ...]:
@@ -11,6 +14,11 @@ def of(event: Event) -> tuple[str, ...]:
         return _ours(event)
     critical = isinstance(event, Notice | ToolResult | Finished) and event.severity is Severity.CRITICAL
     return ("error",) if critical else ()
+
+
+def rings(logged: LoggedEvent, notify: NotifySettings, began: datetime) -> bool:
+    """Whether a terminal's bell does, where somebody watches since `began`: not for what is told of before."""
+    return notify.bell and logged.time >= began and not set(of(logged.event)).isdisjoint(notify.on)
 
 
 def _ours(notice: Notice) -> tuple[str, ...]:

@@ -21,7 +21,6 @@ from scopecraft_git.cli.moments import Since, moment
 from scopecraft_git.config import NotifySettings
 from scopecraft_git.description import Pieces
 from scopecraft_git.errors import NotARepositoryError, ScopecraftError
-from scopecraft_git.events import LoggedEvent
 from scopecraft_git.models import Session, rfc3339
 from scopecraft_git.watching import Watched, Watching
 
@@ -113,7 +112,7 @@ class Lines:
             head = self._head(session, logged.time)
             if text := description.line(event, _room(head)):
                 self._print(session, head, colours.of_event(event, text))
-        if self._rings(logged):
+        if news.rings(logged, self._notify, self._began) and sys.stdout.isatty():
             console.ring()
 
     def stand(self, session: Session) -> None:
@@ -136,12 +135,6 @@ class Lines:
     def _print(self, session: Session, head: str, text: str) -> None:
         time, _, name = head.partition(" ")
         console.answer_exactly(f"{console.style(time, '2', sys.stdout)} {colours.of_session(session.id, name)}{text}")
-
-    def _rings(self, logged: LoggedEvent) -> bool:
-        """Of what happens now, not of what is told of before."""
-        is_new = logged.time >= self._began
-        wanted = is_new and self._notify.bell and set(news.of(logged.event)) & set(self._notify.on)
-        return bool(wanted) and sys.stdout.isatty()
 
 
 def _standing(session: Session) -> str:

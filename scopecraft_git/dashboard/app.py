@@ -17,6 +17,7 @@ from scopecraft_git import paths
 from scopecraft_git.console import safe_text
 from scopecraft_git.dashboard import bindings, rows, theme
 from scopecraft_git.dashboard.approvals import ApprovalPanel
+from scopecraft_git.dashboard.bell import Bell
 from scopecraft_git.dashboard.news import Attachable, Broken, Done, Failed, Known, Loaded, Opened, Read
 from scopecraft_git.dashboard.reading import Page, Reader
 from scopecraft_git.dashboard.rows import Row
@@ -61,6 +62,7 @@ class Dashboard(Steering):
         self._order = "status"
         self._filter = ""
         self._reader: Reader | None = None
+        self._bell: Bell | None = None
         self._rest: Timer | None = None
 
     # What is on the screen
@@ -86,6 +88,8 @@ class Dashboard(Steering):
 
     def on_unmount(self) -> None:
         self._watch.stop()
+        if self._bell:
+            self._bell.stop()
         if self._reader:
             self._reader.stop()
 
@@ -146,6 +150,14 @@ class Dashboard(Steering):
 
     # What comes from threads
 
+    def _listen(self, opened: Opened) -> None:
+        if opened.settings.notify.bell:
+            self._bell = Bell(opened, self._repository, self.tell)
+            self._bell.start()
+
+    def on_rung(self) -> None:
+        self.bell()
+
     def on_known(self, message: Known) -> None:
         self._found = message.found
         self._draw()
@@ -153,6 +165,7 @@ class Dashboard(Steering):
     def on_loaded(self, message: Loaded) -> None:
         super().on_loaded(message)
         self.set_keymap(message.opened.keymap)
+        self._listen(message.opened)
         self._draw()
         self._read()
 

@@ -67,6 +67,10 @@ class Attachable(Message):
         self.command = command
 
 
+class Rung(Message):
+    """Something happened that a human wants to be told of."""
+
+
 class Broken(Message):
     """A bug, in a thread, or a setting that cannot be: nothing goes on without."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from scopecraft_git import sessions
 from scopecraft_git.config import Settings
 from scopecraft_git.dashboard import approvals
 from scopecraft_git.dashboard.app import Dashboard
-from scopecraft_git.events import Text, ToolCall, ToolResult
+from scopecraft_git.events import LoggedEvent, Notice, Text, ToolCall, ToolResult
 from scopecraft_git.models import Approval, SessionStatus
 from scopecraft_git.storage import records
 from scopecraft_git.storage.local import LocalStorage
@@ -283,6 +284,24 @@ def test_keys_that_mean_nothing_now_are_not_offered() -> None:
         assert "Stop" not in footer
 
     on(dashboard(), steps)
+
+
+@pytest.mark.parametrize(("settings", "times"), [({}, 1), ({"bell": False}, 0), ({"on": ["idle"]}, 0)])
+def test_the_bell_rings_for_what_begins_to_wait(
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], times: int
+) -> None:
+    keep("auth-05A-0000001", Notice(code="ask", text="before it was opened"), **RUNNING)
+    now = datetime.now(UTC) + timedelta(minutes=1)
+    rung: list[int] = []
+    monkeypatch.setattr(Dashboard, "bell", lambda _: rung.append(1))
+
+    async def steps(pilot: Pilot[None], app: Dashboard) -> None:
+        asks = LoggedEvent(seq=2, time=now, offset=None, event=Notice(code="ask", text="A push"))
+        LocalStorage().append("auth-05A-0000001", [asks, logged(3, Text(text="I wait"))])
+        await until(pilot, lambda: "I wait" in shown(app) and len(rung) >= times)
+        assert len(rung) == times
+
+    on(dashboard(settings=Settings.model_validate({"notify": settings})), steps)
 
 
 HOSTILE = "\x1b]0;owned\x07\x1b[31mred\x9b2J[/red][bold]\u202egnp.exe[@click=app.quit]x[/]"
