@@ -262,7 +262,7 @@ class Verdict(NamedTuple):
     until: datetime | None = None
     """Of `ASK`: when nobody's word is waited for any longer."""
     otherwise: Action | None = None
-    """Of `ASK` with `until`: what then is done; None to allow the call."""
+    """Of `ASK` with `until`: what then is done; None to allow the call. `ASK` and `PAUSE` wait on."""
 
 
 class HandlerRequest(NamedTuple):

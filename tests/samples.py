@@ -76,7 +76,7 @@ class Consent:
 
     name = "policy"
 
-    def handle(self, session: Session, event: Event) -> Verdict | None:  # noqa: ARG002 - whatever it is
+    def handle(self, session: Session, event: Event) -> Verdict | None:
         return None
 
     def summary(self) -> Mapping[str, Any]:

@@ -252,6 +252,8 @@ class Monitor:
             self._annotator.answered(notice.data["id"], allow=notice.data.get("allow") is True)
         elif notice.code == FAILED:
             self._handling.leave_out(notice.data["handler"])
+        elif notice.code == "resumed":
+            self.judged = {name: verdict for name, verdict in self.judged.items() if verdict.action is not Action.PAUSE}
         elif notice.code == Action.ASK and request in self.unanswered and request not in self._asked:
             self._asked[request] = logged.time
             self._hold_to(request, notice.data.get("until"))

@@ -172,8 +172,10 @@ def _checked(verdict: Any) -> Verdict | None:
         raise TypeError(f"{verdict!r} is no verdict")
     if verdict.until is not None and not (isinstance(verdict.until, datetime) and verdict.until.tzinfo):
         raise TypeError(f"until is {verdict.until!r}, which is no time with a time zone")
-    otherwise = None if verdict.otherwise is None else Action(verdict.otherwise)
-    return verdict._replace(action=Action(verdict.action), otherwise=otherwise)
+    action, otherwise = Action(verdict.action), None if verdict.otherwise is None else Action(verdict.otherwise)
+    if otherwise in (Action.ASK, Action.PAUSE):
+        return Verdict(action, verdict.reason)  # a human decides then, too
+    return verdict._replace(action=action, otherwise=otherwise)
 
 
 def _deadlines(handler: Timekeeper, session: Session, passed: Passed) -> Sequence[Deadline]:

@@ -17,7 +17,7 @@ from scopecraft_git.supervisor.log import complain
 from scopecraft_git.supervisor.standing import Standing
 
 APPROVE, DENY = "approve", "deny"
-REFUSALS = (Action.DENY, Action.INTERRUPT, Action.STOP)
+REFUSALS = (Action.DENY, Action.PAUSE, Action.INTERRUPT, Action.STOP)
 LOOKS_AT_THE_TIME = 30.0
 """Seconds, at most, between looks at a clock that may be set or, with the machine, have slept."""
 ALLOWED = Verdict(Action.WARN, "")
@@ -49,8 +49,9 @@ class Permissions:
 
     def withdraw(self) -> None:
         """The agent's turn was ended while it asked: it has no use for answers."""
-        for request in list(self._standing.monitor.unanswered.values()):
-            self._note(request, allow=False, by="agent", text=f"Withdrawn: {request.tool}")
+        with self._standing.floor:
+            for request in list(self._standing.monitor.unanswered.values()):
+                self._note(request, allow=False, by="agent", text=f"Withdrawn: {request.tool}")
 
     def answer(self, execution: Execution, asked: Asked) -> None:
         """A human's word. Void when nothing of that name waits for it any more."""
@@ -69,7 +70,7 @@ class Permissions:
             if self._is_time_up(request.id):
                 otherwise = verdict.otherwise or Action.WARN
                 self._follow(execution, request, Verdict(otherwise, "Nobody answered in time"), "timeout")
-        elif verdict.action is Action.PAUSE and self._standing.noticed.wanted:
+        elif verdict.action is Action.PAUSE and not self._standing.noticed.ending:
             self._standing.carry_out(verdict)  # whoever resumes it agrees to the call
         else:
             self._follow(execution, request, verdict, "policy")

@@ -142,6 +142,14 @@ def test_without_the_policy_a_call_that_is_only_seen_is_for_a_human(
     assert [verdict.action for verdict in feed(monitor, used + b"\n")] == expected
 
 
+@pytest.mark.parametrize(("otherwise", "waits_on"), [(Action.PAUSE, True), (Action.ASK, True), (Action.DENY, False)])
+def test_who_would_ask_again_is_waited_for_without_end(storage: Storage, otherwise: Action, waits_on: bool) -> None:
+    monitor = follow(storage, Policy(verdict=Verdict(Action.ASK, "x", samples.NOW, otherwise)))
+    feed(monitor, ASKED)
+    (approval,) = monitor.approvals
+    assert approval.until == (None if waits_on else samples.NOW)
+
+
 def test_one_that_failed_stays_out_after_a_restart(storage: Storage) -> None:
     feed(follow(storage, Handler(error=ValueError("x"))), b"x\n")
     mended = Handler(verdict=Verdict(Action.STOP, "no"))
