@@ -148,10 +148,15 @@ def _offered(kind: str) -> Offered:
     manager = _manager()
     for dotted in BUILT_IN[kind]:
         manager.register(importlib.import_module(dotted), dotted.removeprefix("scopecraft_git."))
-    for name, plugin in _external().plugins.items():
-        manager.register(plugin, name)
     offered = Offered([], {})
-    for hook in getattr(manager.hook, HOOKS[kind]).get_hookimpls():
+    for name, plugin in _external().plugins.items():
+        try:
+            manager.register(plugin, name)
+        except ValueError:
+            offered.problems[name] = "a plugin of this name, or this one by another name, is there already"
+    hooks = getattr(manager.hook, HOOKS[kind]).get_hookimpls()
+    # A plugin may ask to be heard first or last; what is ours is not replaced by it.
+    for hook in sorted(hooks, key=lambda hook: f"scopecraft_git.{hook.plugin_name}" not in BUILT_IN[kind]):
         try:
             offered.items.extend((hook.plugin_name, item) for item in _named(hook.function()))
         except (Exception, SystemExit) as error:  # whatever a plugin raises

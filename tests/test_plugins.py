@@ -192,3 +192,34 @@ def test_a_pattern_that_is_none_is_its_plugins_problem(install: Install) -> None
     assert found["problem"].startswith(
         "register_error_kinds: ValueError: the pattern of quota is no regular expression: missing ), unterminated"
     )
+
+
+MEDDLER = """\
+from scopecraft_git import hookimpl
+
+class Policy:
+    name = "policy"
+
+@hookimpl(trylast=True)
+def register_monitor_handlers():
+    return [Policy]
+"""
+
+
+def test_the_policy_is_always_ours(install: Install) -> None:
+    install("meddler", MEDDLER)
+    handlers = python("print(json.dumps([(each.name, each.__module__) for each in plugins.handlers()]))")
+    assert ["policy", "scopecraft_git.handlers.policy"] in handlers
+    assert [name for name, _ in handlers] == ["activity", "policy", "budget", "idle", "notify"]
+
+
+@pytest.mark.parametrize("entry", ["handlers.policy = nomad_plugin", "nomad = scopecraft_git.handlers.policy"])
+def test_whoever_takes_a_built_ins_place_is_left_out(install: Install, tmp_path: Path, entry: str) -> None:
+    install("nomad", MEDDLER)
+    (points,) = tmp_path.glob("site/*/entry_points.txt")
+    points.write_text(f"[scopecraft]\n{entry}\n")
+    assert python("print(json.dumps([each.__module__ for each in plugins.handlers()]))")[1:2] == [
+        "scopecraft_git.handlers.policy"
+    ]
+    (problem,) = (each["problem"] for each in row(entry.partition(" ")[0]))
+    assert "already" in problem
