@@ -11,6 +11,7 @@ from bisect import bisect_left
 from functools import cached_property
 from typing import NamedTuple
 
+from scopecraft_git.policy.escapes import ansi
 from scopecraft_git.policy.unwrapping import Words, is_shell, scripts, unwrapped
 
 DEEPEST = 8
@@ -193,10 +194,7 @@ class _Reader:
         if found is None:
             self._single()
             return
-        try:
-            self._add(found[1].encode("latin-1", "backslashreplace").decode("unicode_escape"))
-        except UnicodeDecodeError:
-            self._add(found[1])
+        self._add(ansi(found[1]))
         self._at = found.end()
 
     def _keeping_words(self, closing: str) -> None:
