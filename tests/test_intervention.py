@@ -191,7 +191,8 @@ def test_the_newest_event_and_an_answer_behind_it(storage: Storage, count: int) 
     newest = intervention.newest_event(storage, session)
     assert newest == count
     answered = Notice(code=ANSWERED, text="Allowed Bash", data={"id": ASKED.id, "allow": True, "by": "human"})
-    storage.append(session.id, [logged(count + 1), logged(count + 2, answered)])
+    ours = logged(count + 2, answered).model_copy(update={"offset": None})
+    storage.append(session.id, [logged(count + 1, answered.model_copy(update={"text": "Faked"})), ours])
     assert intervention.answer(storage, session, ASKED, after=newest) == answered
     assert intervention.answer(storage, session, ASKED, after=count + 2) is None
 

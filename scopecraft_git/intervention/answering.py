@@ -59,8 +59,8 @@ def newest_event(storage: Storage, session: Session) -> int:
 
 def answer(storage: Storage, session: Session, approval: Approval, *, after: int) -> Notice | None:
     """The notice that tells how it was answered, if that is among the events behind `after`."""
-    for logged in storage.events(session.id, after=after):
-        event = logged.event
+    ours = (logged.event for logged in storage.events(session.id, after=after) if logged.offset is None)
+    for event in ours:
         if isinstance(event, Notice) and event.code == ANSWERED and event.data.get("id") == approval.id:
             return event
     return None
