@@ -90,7 +90,7 @@ def _finished(line: Document) -> list[Event]:
     costs = (line.get(key) for key in ("total_cost_usd", "total_cost", "cost_usd"))
     finished = Finished(
         is_error=line.get("is_error") is not False,
-        text=claude_messages.plain(line.get("result") or line.get("error") or "\n".join(line.get("errors") or [])),
+        text=claude_messages.plain(line.get("result") or line.get("error") or _errors(line)),
         subtype=line.get("subtype") or "",
         cost_usd=next((cost for cost in costs if cost is not None), None),
         turns=line.get("num_turns"),
@@ -98,6 +98,14 @@ def _finished(line: Document) -> list[Event]:
     )
     usage = claude_messages.turn_usage(line)
     return [usage, finished] if usage else [finished]
+
+
+def _errors(line: Document) -> str:
+    """In words of ours where the CLI only says in which state an interrupt found it."""
+    told = line.get("errors") or []
+    aborted = str(line.get("terminal_reason")).startswith("aborted_")
+    words = [each for each in told if not (aborted and each.startswith("[ede_diagnostic]"))]
+    return "\n".join(words) or ("Interrupted" if aborted else "")
 
 
 def _control_request(line: Document) -> list[Event] | None:

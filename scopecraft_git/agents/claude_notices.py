@@ -82,6 +82,8 @@ def control_response(line: Document) -> Notice:
         text = f"It was told to {behavior} {request}"
         return Notice(code=RECORD, text=text, data={"type": line["type"], "id": request, "behavior": behavior})
     text = f"The agent answered {request}: {response.get('error') or response['subtype']}"
+    if response["subtype"] == "success":
+        return Notice(code=RECORD, text=text, data={**response, "type": line["type"]})
     return Notice(code="control", text=text, data=dict(response))
 
 
@@ -157,7 +159,10 @@ def _kind_of(task: Document) -> str:
 
 
 def _task_notification(line: Document) -> Notice:
-    return Notice(code=line["subtype"], text=line.get("summary") or _described(line), data=_rest(line))
+    """What ran in the foreground has nowhere else written its output, and is summed up by no more than its name."""
+    summary = line.get("summary")
+    text = f"task {line.get('status')}: {summary}" if summary and not line.get("output_file") else summary
+    return Notice(code=line["subtype"], text=text or _described(line), data=_rest(line))
 
 
 def _hook(line: Document) -> Notice:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from scopecraft_git import plugins
+from scopecraft_git import description, plugins
 from scopecraft_git.events import (
     Event,
     Finished,
@@ -83,6 +83,30 @@ def test_older_versions_named_the_cost_otherwise() -> None:
         (finished,) = parse({"type": "result", "subtype": "success", "is_error": False, key: 0.25})
         assert isinstance(finished, Finished)
         assert finished.cost_usd == 0.25
+
+
+@pytest.mark.parametrize(
+    "name", ["2.1.197/interrupt", "2.1.330/interrupt", "2.1.330/interrupt-asked", "2.1.330/interrupt-partial"]
+)
+def test_an_interrupt_is_told_in_words_of_humans(name: str) -> None:
+    events = read(STREAMS / f"{name}.jsonl")
+    assert [event.text for event in events if isinstance(event, Finished)] == ["Interrupted"]
+    assert "stop-1" not in "".join(map(description.of, events))
+
+
+def test_an_error_besides_an_interrupt_is_told() -> None:
+    errors = ["[ede_diagnostic] result_type=user", "The disk is full"]
+    told = {"type": "result", "subtype": "error_during_execution", "is_error": True, "errors": errors}
+    (aborted,) = parse({**told, "terminal_reason": "aborted_tools"})
+    (failed,) = parse(told)
+    assert isinstance(aborted, Finished)
+    assert isinstance(failed, Finished)
+    assert (aborted.text, failed.text) == ("The disk is full", "\n".join(errors))
+
+
+def test_a_refused_request_of_ours_is_shown() -> None:
+    (refused,) = parse({"type": "control_response", "response": {"subtype": "error", "request_id": "r", "error": "No"}})
+    assert description.of(refused) == "· The agent answered r: No"
 
 
 def test_a_retry_says_why() -> None:
