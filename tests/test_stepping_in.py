@@ -140,6 +140,9 @@ def test_a_denied_call_is_not_made_and_an_asked_one_waits_for_a_word(agent: Agen
     results = json.dumps(agent.model.requests[-1]["messages"])
     assert "Not this one." in results
     assert "Once is enough." in results
+    logs = agent.scopecraft("logs", agent.id).stdout.splitlines()
+    assert "· Denied Bash by the policy: Not this one." in logs
+    assert "· Denied Bash by hand: Once is enough." in logs
 
 
 @local_only

@@ -88,7 +88,7 @@ class Permissions:
         answer = self._agent.answer(request, allow=allow, message=message)
         while not self._standing.over.is_set() and self._input.send(execution, answer):
             continue
-        text = f"{'Allowed' if allow else 'Denied'} {request.tool}" + (f": {message}" if message else "")
+        text = f"{'Allowed' if allow else 'Denied'} {request.tool}"
         self._note(request, allow=allow, by=by, text=text, **({"message": message} if message else {}))
 
     def _note(self, request: PermissionRequest, *, allow: bool, by: str, text: str, **data: Any) -> None:
