@@ -1,4 +1,7 @@
-"""Judges tool calls by the policy: before they are made where the agent asks, else as they are seen."""
+"""Judges tool calls by the policy: before they are made where the agent asks, else as they are seen.
+
+Of an agent that asks, a call is judged as well that was made without being asked about.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from scopecraft_git import policy
-from scopecraft_git.events import Event, PermissionRequest, ToolCall
+from scopecraft_git.events import Event, PermissionRequest, ToolCall, ToolResult
 from scopecraft_git.hookspecs import hookimpl
 from scopecraft_git.models import Mode, Session
 from scopecraft_git.policy import Ask, Effect, Ruling, Scene
@@ -33,19 +36,33 @@ class Policy:
         self._asks = request.agent_asks
         self._source = policy.Source()
         self._told = ""
+        self._unasked: dict[str, ToolCall] = {}
+        """Calls under way that the agent has not asked about, by their ids."""
 
     def handle(self, session: Session, event: Event) -> Verdict | None:
         match event:
             case PermissionRequest(tool=tool, input=given):
+                self._note_asked(event)
                 return self._judge(tool, given, asked=True)
-            case ToolCall(name=tool, input=given) if not self._asks:
-                found = self._judge(tool, given, asked=False)
+            case ToolCall() if self._asks:
+                self._unasked[event.id] = event
+            case ToolCall():
+                found = self._judge(event.name, event.input, asked=False)
                 by_a_human = session.mode is Mode.DISPATCH  # whom the agent itself asks
                 return None if found and found.action is Action.PAUSE and by_a_human else found
+            case ToolResult():
+                call = self._unasked.pop(event.id, None)
+                if call and not event.is_error:
+                    return self._judge(call.name, call.input, asked=False)
         return None
 
     def summary(self) -> Mapping[str, Any]:
         return {}
+
+    def _note_asked(self, request: PermissionRequest) -> None:
+        """Whatever it then comes to. One that does not say which call it is for is known by what it asks."""
+        same = (call.id for call in self._unasked.values() if (call.name, call.input) == (request.tool, request.input))
+        self._unasked.pop(request.call_id or next(same, ""), None)
 
     def _judge(self, tool: str, given: Mapping[str, Any], *, asked: bool) -> Verdict | None:
         known, problem = self._source.now()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from scopecraft_git import paths
-from scopecraft_git.events import Event, PermissionRequest, Text, ToolCall
+from scopecraft_git.events import Event, PermissionRequest, Text, ToolCall, ToolResult
 from scopecraft_git.handlers.policy import Policy, register_monitor_handlers
 from scopecraft_git.models import Mode
 from scopecraft_git.protocols import Action, Verdict
@@ -83,6 +83,26 @@ def test_a_call_of_an_agent_that_does_not_ask_is_judged_as_it_is_seen(
 def test_what_was_asked_is_not_judged_again_when_it_is_made(file: Path) -> None:
     file.write_text(RULES.format(action="stop"))
     assert verdict(PUSHED) is None
+
+
+DONE = ToolResult(id="3", text="pushed")
+
+
+def test_a_call_that_was_made_without_being_asked_about_is_judged_then(file: Path) -> None:
+    """The agent is none that asks, or was told by somebody that it need not."""
+    file.write_text(RULES.format(action="deny"))
+    made = handler()
+    assert [verdict(event, made) for event in (PUSHED, DONE, DONE)] == [None, Verdict(Action.INTERRUPT, SEEN), None]
+
+
+@pytest.mark.parametrize("call_id", ["3", None])
+def test_one_that_was_asked_about_or_came_to_nothing_is_not(file: Path, call_id: str | None) -> None:
+    file.write_text(RULES.format(action="stop"))
+    made = handler()
+    asked = PUSH.model_copy(update={"call_id": call_id})
+    assert [bool(verdict(event, made)) for event in (PUSHED, asked, DONE)] == [False, True, False]
+    failed = DONE.model_copy(update={"is_error": True})
+    assert [verdict(event, made) for event in (PUSHED, failed, DONE)] == [None, None, None]
 
 
 def test_a_rule_of_mid_session_counts(file: Path) -> None:
