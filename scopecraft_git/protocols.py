@@ -289,7 +289,8 @@ class MonitorHandler(Protocol):
         """Called for every event, in order, also for those of before a restart.
 
         Verdicts on those are not carried out again, but for a `PermissionRequest` that nobody has answered: that is
-        judged anew. One that raises is left out for the rest of this session, with a notice.
+        judged anew. One that raises is left out for the rest of this session, with a notice; without `policy`, every
+        call is asked about.
         """
 
     def summary(self) -> Mapping[str, Any]:
