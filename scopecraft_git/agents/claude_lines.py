@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from scopecraft_git.agents import claude_messages, claude_notices
+from scopecraft_git.agents import claude_messages, claude_notices, json_lines
 from scopecraft_git.agents.claude_notices import Document
 from scopecraft_git.events import Event, Finished, Notice, PermissionRequest, Unrecognized
 
@@ -27,7 +26,6 @@ PARTIAL = frozenset(
     }
 )
 """Pieces of messages that follow whole, also when the turn is interrupted in the midst of one."""
-_MAY_HOLD_SURROGATES = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def parse(line: bytes) -> list[Event]:
@@ -68,18 +66,7 @@ def _decode(line: bytes) -> Any:
         document, end = None, 0
     if end != len(text):
         document = _DECODER.decode(text)  # which knows about white space
-    return _without_surrogates(document) if _MAY_HOLD_SURROGATES.search(line) else document
-
-
-def _without_surrogates(value: Any) -> Any:
-    """Half of a surrogate pair is legal in JSON, and cannot be written as UTF-8."""
-    if isinstance(value, str):
-        return value.encode(errors="replace").decode()
-    if isinstance(value, list):
-        return [_without_surrogates(item) for item in value]
-    if isinstance(value, dict):
-        return {_without_surrogates(key): _without_surrogates(item) for key, item in value.items()}
-    return value
+    return json_lines.writable(document, line)
 
 
 def _partial(line: Document) -> list[Event] | None:

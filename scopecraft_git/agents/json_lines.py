@@ -41,6 +41,11 @@ def time(value: Any) -> datetime | None:
         return None
 
 
+def writable(document: Any, line: bytes) -> Any:
+    """What `line` says without halves of surrogate pairs, which are legal in JSON and cannot be written as UTF-8."""
+    return _without_surrogates(document) if _MAY_HOLD_SURROGATES.search(line) else document
+
+
 def _read(line: bytes, readers: Readers) -> list[Event] | None:
     try:
         document = _decode(line)
@@ -54,7 +59,7 @@ def _decode(line: bytes) -> Any:
     document = json.loads(
         line.decode(errors="replace"), parse_constant=lambda _: None, parse_float=lambda digits: _finite(float(digits))
     )
-    return _without_surrogates(document) if _MAY_HOLD_SURROGATES.search(line) else document
+    return writable(document, line)
 
 
 def _finite(number: float) -> float | None:
@@ -62,7 +67,6 @@ def _finite(number: float) -> float | None:
 
 
 def _without_surrogates(value: Any) -> Any:
-    """Half of a surrogate pair is legal in JSON, and cannot be written as UTF-8."""
     if isinstance(value, str):
         return value.encode(errors="replace").decode()
     if isinstance(value, list):
