@@ -45,7 +45,7 @@ def approve(session: Asking = None, approval: Id = "", always: Always = False, j
     Without SESSION, list what all of them ask for, and answer nothing.
     """
     if session is None:
-        _list(as_json=json)
+        _list("To allow one, run git scopecraft approve", as_json=json)
         return
     storage = context.storage()
     found, asked = _asked(session, approval)
@@ -70,7 +70,7 @@ def deny(
     The agent is told, and goes on. Without SESSION, list what all of them ask for, and answer nothing.
     """
     if session is None:
-        _list(as_json=json)
+        _list("To refuse one, run git scopecraft deny", as_json=json)
         return
     storage = context.storage()
     found, asked = _asked(session, approval)
@@ -113,7 +113,7 @@ def _complain(session: Session, asked: Approval, notice: Notice | None) -> NoRet
     raise AlreadyAnsweredError(session.id, f"{output.call(asked)} was answered before")
 
 
-def _list(*, as_json: bool) -> None:
+def _list(how: str, *, as_json: bool) -> None:
     """What waits for a word anywhere: sessions belong to a user."""
     living = context.storage().sessions(active=True, onerror=console.problem)
     asking = [(session, approval) for session in living if not session.status.ended for approval in session.approvals]
@@ -121,7 +121,7 @@ def _list(*, as_json: bool) -> None:
         console.answer_json([_as_json(session, approval) for session, approval in asking])
     elif asking:
         console.answer_table(HEADINGS, [_row(session, approval) for session, approval in asking])
-        console.hint(f"To allow one, run git scopecraft approve {asking[0][0].id}")
+        console.hint(f"{how} {asking[0][0].id}")
     else:
         console.unchanged("No session asks for anything")
 

@@ -40,7 +40,7 @@ def send(
     storage = context.storage()
     found = sessions.resolve(storage, session)
     message = intervention.send(storage, found, _from_stdin() if text == "-" else text)
-    if not no_wait:
+    if not (no_wait or found.status is SessionStatus.PAUSED):
         found = awaiting.done(found, message.id, time.monotonic() + DELIVERED_WITHIN)
         message = next((each for each in found.inbox if each.id == message.id), message)
     if json:
@@ -113,6 +113,9 @@ def _tell_delivery(session: Session, message: Message, *, quiet: bool) -> None:
         case MessageState.DELIVERED:
             console.changed(f"Delivered to {session.id}")
             console.hint(f"To see whether it was taken up, run git scopecraft show {session.id}")
+        case _ if session.status is SessionStatus.PAUSED:
+            console.unchanged(f"Queued for {session.id}, which is paused")
+            console.hint(f"To have it go on, run git scopecraft resume {session.id}")
         case _:
             console.unchanged(f"Queued for {session.id}, which gets it as soon as it takes input")
             console.hint(f"To see whether it has it, run git scopecraft show {session.id}")

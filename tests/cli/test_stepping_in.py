@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from scopecraft_git import sessions
+from scopecraft_git.cli.stepping_in import DELIVERED_WITHIN
 from scopecraft_git.models import Approval, Message, MessageState, SessionStatus, Tokens
 from scopecraft_git.storage.local import LocalStorage
 from tests.conftest import Scopecraft
@@ -153,6 +155,8 @@ def test_who_waits_for_a_word_is_told_everywhere(scopecraft: Scopecraft, agents:
         "-",
         *["It", "leaves", "the", "machine.", "Deploy", "deploy", "now"],
     ]
+    assert scopecraft("approve").stderr == f"↳ To allow one, run git scopecraft approve {name}\n"
+    assert scopecraft("deny").stderr == f"↳ To refuse one, run git scopecraft deny {name}\n"
     (listed_as_json,) = json.loads(scopecraft("deny", "--json").stdout)
     assert listed_as_json["session"] == name
     assert show(scopecraft, name)["status"] == "waiting"
@@ -232,6 +236,21 @@ def test_a_message_to_one_that_stands_still_is_told_in_json(scopecraft: Scopecra
     assert sent.keys() == {"id", "session", "state"}
     assert (sent["session"], sent["state"]) == (name, "delivered")
     assert scopecraft("wait", name).code == 0
+
+
+def test_a_message_to_one_that_is_paused_is_not_waited_for(scopecraft: Scopecraft, agents: Agents) -> None:
+    name = agents.start('text ready; hears; text "heard"; result; cat >/dev/null')
+    until(lambda: show(scopecraft, name)["last_message"] == "ready")
+    assert scopecraft("pause", name).code == 0
+    began = time.monotonic()
+    sent = scopecraft("send", name, "hello")
+    assert time.monotonic() - began < DELIVERED_WITHIN / 2
+    assert sent == (
+        0, "", f"○ Queued for {name}, which is paused\n↳ To have it go on, run git scopecraft resume {name}\n",
+    )  # fmt: skip
+    assert scopecraft("resume", name).code == 0
+    assert scopecraft("wait", name).code == 0
+    assert show(scopecraft, name)["last_message"] == "heard"
 
 
 def test_an_interrupted_session_ends_and_says_how_to_go_on(scopecraft: Scopecraft, agents: Agents) -> None:
