@@ -262,7 +262,8 @@ def _asked(event: Notice) -> str:
 def _answered(event: Notice) -> str:
     by = event.data.get("by")
     text = " ".join([event.text, *([_BY.get(by, by)] if isinstance(by, str) else [])])
-    return f"{text}: {event.data['message']}" if event.data.get("message") else text
+    message = event.data.get("message")
+    return f"{text}: {message}" if message and by != "timeout" else text
 
 
 def _delivered(event: Notice) -> str:

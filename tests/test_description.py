@@ -74,7 +74,10 @@ ANSWERED = "permission_answered"
             notice(ANSWERED, "Denied Bash", id="1", allow=False, by="policy", message="A push leaves the machine."),
             "· Denied Bash by the policy: A push leaves the machine.",
         ),
-        (notice(ANSWERED, "Denied Bash", allow=False, by="timeout"), "· Denied Bash as nobody answered"),
+        (
+            notice(ANSWERED, "Denied Bash", allow=False, by="timeout", message="Nobody answered in time"),
+            "· Denied Bash as nobody answered",
+        ),
         (notice("deny", "It was denied", id="1"), ""),
         (
             notice("ask", "A push leaves the machine.", id="1"),

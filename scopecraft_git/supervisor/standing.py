@@ -167,7 +167,7 @@ class Standing:
         execution.pause()
         with self.lock:
             if not (self.noticed.paused or self.noticed.ending):
-                self.note("paused", f"Paused: {by}" if by else "Paused", **({"by": by} if by else {}))
+                self.note("paused", "Paused", **({"by": by} if by else {}))
             self.settle()
 
     def resume(self, execution: Execution) -> None:

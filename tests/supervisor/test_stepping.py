@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from scopecraft_git import sessions, supervisor
+from scopecraft_git import description, sessions, supervisor
 from scopecraft_git.models import Message, MessageState, Session, SessionStatus
 from scopecraft_git.storage.local import LocalStorage
 from tests.conftest import Scopecraft
@@ -159,10 +159,10 @@ def test_a_pause_by_a_handler_tells_why_and_lasts_until_resume(begin: Begin) -> 
         f"{USES_TOKENS} until test -e gate; do sleep 0.02; done; {DONE}", budget={"tokens": 10, "action": "pause"}
     )
     until(lambda: load(session).status is SessionStatus.PAUSED)
-    paused = [event.data["by"] for each in LocalStorage().events(session)
-              if (event := each.event).kind == "notice" and event.code == "paused"]  # fmt: skip
-    assert len(paused) == 1
-    assert "10" in paused[0]
+    (paused,) = [event for each in LocalStorage().events(session)
+                 if (event := each.event).kind == "notice" and event.code == "paused"]  # fmt: skip
+    assert "10" in paused.data["by"]
+    assert description.of(paused) == f"· Paused: {paused.data['by']}"
     (load(session).worktree / "gate").touch()
     ask(session, "resume")
     assert end(session).status is SessionStatus.COMPLETED
