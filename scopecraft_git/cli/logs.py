@@ -29,7 +29,7 @@ def logs(
     json: Annotated[bool, typer.Option("--json", help="One JSON object a line")] = False,
 ) -> None:
     """Show what a session's agent said and did"""
-    begins = moment(since) if since else None
+    begins = None if since is None else moment(since)
     print_events(context.session(session), follow=follow, as_json=json, since=begins, newest=lines)
 
 

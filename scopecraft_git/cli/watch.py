@@ -50,7 +50,7 @@ def watch(
     named = context.sessions_called(names or [])
     watching = Watching(
         context.storage(),
-        since=moment(since) - OVERLAP if since else began,
+        since=began if since is None else moment(since) - OVERLAP,
         named=named,
         wants=_of_repository(everywhere=everywhere),
         tick=_ensure_supervisor,
@@ -61,7 +61,7 @@ def watch(
             _tell_json(watched)
         return
     lines = Lines(context.settings().notify, began)
-    if not since:
+    if since is None:
         _tell_standing(named or watching.living, lines)
     for watched in watching:
         lines.tell(watched)

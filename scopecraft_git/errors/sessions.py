@@ -109,5 +109,5 @@ class InvalidTimeError(UsageError):
     def __init__(self, text: str) -> None:
         super().__init__(
             f"{text!r} is neither a span of time, such as 10m, nor a time, such as 2026-03-04T05:06:07Z",
-            "Give one of them: git scopecraft watch --since 2h",
+            "Give one of them, such as --since 2h; to see what all did since then, run git scopecraft watch --since 2h",
         )

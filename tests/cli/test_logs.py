@@ -83,6 +83,12 @@ def test_what_is_no_time_is_refused(text: str) -> None:
     assert refused.value.exit_code == 2
 
 
+@pytest.mark.parametrize("command", [("logs", "one"), ("watch",)])
+def test_an_empty_time_is_none(command: tuple[str, ...], scopecraft: Scopecraft) -> None:
+    scopecraft("run", "one", "-e", "local", "--agent", "command", "--", "true")
+    assert scopecraft(*command, "--since", "").code == 2
+
+
 def test_times_are_spans_or_dates() -> None:
     now = datetime.now(UTC)
     for text, seconds in {"30s": 30, "10m": 600, "1h30m": 5400, "1.5d": 129600, "2w": 1209600}.items():
