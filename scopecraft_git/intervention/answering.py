@@ -50,11 +50,17 @@ def deny(_storage: Storage, session: Session, approval: Approval, *, message: st
 
 def newest_event(storage: Storage, session: Session) -> int:
     """The number of its newest event, 0 where there is none; found by halving, since a long session has many."""
-    newest = 0
-    for bit in reversed(range(32)):
-        if next(storage.events(session.id, after=newest + (1 << bit) - 1), None):
-            newest += 1 << bit
-    return newest
+    low, high = 0, 1
+    while _is_there(storage, session, high):
+        low, high = high, high * 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if _is_there(storage, session, middle) else (low, middle)
+    return low
+
+
+def _is_there(storage: Storage, session: Session, seq: int) -> bool:
+    return next(storage.events(session.id, after=seq - 1), None) is not None
 
 
 def answer(storage: Storage, session: Session, approval: Approval, *, after: int) -> Notice | None:
