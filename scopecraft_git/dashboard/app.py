@@ -7,11 +7,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from rich.text import Text
 from textual.app import ComposeResult, SuspendNotSupported
 from textual.binding import BindingsMap, BindingType
 from textual.timer import Timer
-from textual.widgets import Footer, Static
+from textual.widgets import Footer
 
 from scopecraft_git import paths
 from scopecraft_git.console import safe_text
@@ -24,6 +23,7 @@ from scopecraft_git.dashboard.rows import Row
 from scopecraft_git.dashboard.source import Records
 from scopecraft_git.dashboard.steering import Steering
 from scopecraft_git.dashboard.table import Table
+from scopecraft_git.dashboard.title import Title
 from scopecraft_git.dashboard.transcript import Transcript
 from scopecraft_git.dashboard.watch import Watch
 
@@ -33,7 +33,14 @@ if TYPE_CHECKING:
 REST = 0.06
 """Seconds for which the cursor rests on a row before its events are read."""
 ON_AN_ASK = ("approve", "deny", "deny_saying", "always", "whole", "turn")
-ON_THE_LIVING = ("interrupt", "pause", "stop", "attach")
+ON_THE_LIVING = ("interrupt", "pause", "stop")
+NO_SESSION = """\
+No session is here. To start an agent on a task, in another terminal:
+
+  git scopecraft run fix-typo -p 'Mend the spelling in README.md'
+
+It works in a worktree and on a branch of its own, and is seen here as it begins. ? shows what the keys do.
+"""
 
 
 class Dashboard(Steering):
@@ -58,7 +65,6 @@ class Dashboard(Steering):
         self._watch = Watch(records, opening, repository, self.tell)
         self._repository = repository
         self._found: dict[str, Row] = dict(records.rows)
-        self._title_text = Text()
         self._order = "status"
         self._filter = ""
         self._reader: Reader | None = None
@@ -68,7 +74,7 @@ class Dashboard(Steering):
     # What is on the screen
 
     def compose(self) -> ComposeResult:
-        yield Static(id="title", markup=False)
+        yield Title()
         yield Table(everywhere=self._repository is None)
         yield ApprovalPanel()
         yield Transcript()
@@ -94,7 +100,7 @@ class Dashboard(Steering):
             self._reader.stop()
 
     def on_resize(self) -> None:
-        self.call_after_refresh(self.draw_panel)
+        self.call_after_refresh(self._draw)
 
     def _draw(self) -> None:
         if not self.is_there:
@@ -102,6 +108,7 @@ class Dashboard(Steering):
         found = self._found.values()
         self.table.show(rows.arranged(found, self._order, self._filter))
         self.panel.queue.update(rows.asked(found))
+        self.transcript.entitle(self.table.row)
         self.draw_panel()
         self._draw_title()
         self.offer()
@@ -112,31 +119,22 @@ class Dashboard(Steering):
         self.panel.draw(self._panel_keys())
 
     def _draw_title(self) -> None:
-        counted: dict[str, int] = {}
-        for row in self._found.values():
-            counted[row.status] = counted.get(row.status, 0) + 1
-        shown = [f"{rows.SYMBOLS[status]} {counted[status]} {status}" for status in rows.SYMBOLS if status in counted]
-        cost = sum(row.cost or 0 for row in self._found.values())
         where = Path(self._repository.removesuffix("/.git")).name if self._repository else "every repository"
-        parts = [safe_text(where), *([f"/{self._filter}"] if self._filter else []), *shown]
-        parts += [f"${cost:.2f}"] if cost else []
-        parts += [f"by {self._order}"] if self._order != "status" else []
-        text = Text("   ".join(parts), overflow="ellipsis", no_wrap=True)
-        if text != self._title_text:
-            self._title_text = text
-            self.screen_stack[0].query_one("#title", Static).update(text)
+        title = self.screen_stack[0].query_one(Title)
+        title.draw(where, self._found.values(), wanted=self._filter, order=self._order)
 
     def _tick(self) -> None:
         if self.is_there:
             self.table.tick()
             self.draw_panel()
 
-    def _panel_keys(self) -> str:
-        words = {"approve": "approve", "deny": "deny", "always": "always", "whole": "all of it"}
+    def _panel_keys(self) -> list[tuple[str, str]]:
+        words = {"approve": "approve", "deny": "deny", "deny_saying": "deny, saying why", "always": "always"}
+        words["whole"] = "all of it"
         if len(self.panel.queue.waiting) > 1:
             words["next"] = "next"
         keys = self.keys()
-        return "  ".join(f"{keys[name]} {word}" for name, word in words.items() if name in keys)
+        return [(keys[name], word) for name, word in words.items() if name in keys]
 
     def keys(self) -> dict[str, str]:
         """What does what, by the names of the bindings."""
@@ -208,6 +206,7 @@ class Dashboard(Steering):
         if row and row.session and message.by_hand:
             self.panel.queue.turn_to(row.session)
             self.draw_panel()
+        self.transcript.entitle(row)
         self.offer()
         if self._rest:
             self._rest.stop()
@@ -228,8 +227,7 @@ class Dashboard(Steering):
         if self._reader:
             self._reader.stop()
             self._reader = None
-        hint = "" if session else "No session here. To start one, run git scopecraft run TASK"
-        self.transcript.clear(session, hint)
+        self.transcript.clear(session, "" if session else NO_SESSION)
         if session and self.opened:
             self._reader = Reader(self.opened.storage, session, paths.session(session), self._tell_page)
             self._reader.start()
@@ -246,6 +244,8 @@ class Dashboard(Steering):
         row = self.table.row if self.is_there else None
         if action in ON_THE_LIVING:
             return bool(row and row.session and not row.ended)
+        if action == "attach":
+            return bool(row and row.session and not row.ended and row.mode == "dispatch")
         if action == "diff":
             return bool(row)
         if action in ("send", "copy"):

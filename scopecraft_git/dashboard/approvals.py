@@ -83,7 +83,7 @@ class ApprovalPanel(Static):
         self._drawn = Text()
         self.display = False
 
-    def draw(self, keys: str) -> None:
+    def draw(self, keys: Sequence[tuple[str, str]]) -> None:
         """`keys` says which of them do what."""
         ask = self.queue.shown
         self.display = ask is not None
@@ -92,20 +92,22 @@ class ApprovalPanel(Static):
             self._drawn = text
             self.update(text)
 
-    def _text(self, ask: Ask, keys: str) -> Text:
+    def _text(self, ask: Ask, keys: Sequence[tuple[str, str]]) -> Text:
         width = max(20, self.content_size.width or self.app.size.width - 4)
         count = len(self.queue.waiting)
         number = f"{self.queue.position + 1} of {count} · " if count > 1 else ""
         head = f"◆ {number}{ask.session} asks for {ask.tool}"
         remaining = rows.left(ask.until)
-        text = Text(f"{head}{f' · {remaining}' if remaining else ''}\n", "bold", overflow="ellipsis", no_wrap=True)
+        text = Text(overflow="ellipsis", no_wrap=True)
+        text.append(f"{head}{f' · {remaining}' if remaining else ''}\n", "bold")
         lines = wrapped(gist(ask), width - 2)
         text.append("".join(f"  {line}\n" for line in lines[:LINES]))
         if len(lines) > LINES:
             text.append(f"  … {len(lines) - LINES} more lines\n", "dim")
         if ask.reason:
             text.append(f"  {ask.reason}\n", "italic")
-        text.append(f"  {keys}", "dim")
+        for key, word in keys:
+            text.append(f"  {key}", "bold").append(f" {word}")
         return text
 
 

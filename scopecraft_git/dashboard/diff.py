@@ -140,8 +140,9 @@ class DiffScreen(ModalScreen[None]):
     CSS = """
     DiffScreen { background: $background; }
     DiffScreen #title { height: 1; padding: 0 1; background: $panel; }
-    DiffView { height: 1fr; }
-    DiffView > .diff--file { text-style: bold reverse; }
+    DiffView { height: 1fr; scrollbar-size: 1 1; }
+    DiffView > .diff--file { text-style: bold; background: $primary 40%; }
+    DiffView:ansi > .diff--file { text-style: bold reverse; background: ansi_default; }
     DiffView > .diff--note { text-style: italic; }
     DiffView > .diff--hunk { color: $accent; }
     DiffView > .diff--gutter { color: $text-muted; }
@@ -161,7 +162,7 @@ class DiffScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         yield Static(f"{self._title}: reading the changes…", id="title", markup=False)
         yield DiffView()
-        yield Footer()
+        yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
         self.query_one(DiffView).focus()

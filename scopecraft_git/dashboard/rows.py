@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Document = Mapping[str, Any]
 NO_SESSION = "no session"
-MAIN = "main worktree"
+MAIN = "main"
 SYMBOLS = {
     "waiting": "◆",
     "idle": "◌",
@@ -65,6 +65,7 @@ class Row(NamedTuple):
     branch: str = ""
     agent: str = ""
     executor: str = ""
+    mode: str = ""
     tools: int | None = None
     """How many calls of tools."""
     cost: float | None = None
@@ -100,6 +101,7 @@ def of_session(document: Document) -> Row:
         branch=safe_line(str(document["branch"])),
         agent=safe_line(str(document["agent"])),
         executor=safe_line(str(document["executor"])),
+        mode=str(document["mode"]),
         tools=sum(int(tool["count"]) for tool in document.get("tools_used") or ()) or None,
         cost=document.get("cost_usd"),
         since=document.get("ended_at") or document.get("started_at") or document["created_at"],
@@ -118,10 +120,16 @@ def of_worktree(worktree: Worktree, repository: str) -> Row:
         status=MAIN if worktree.main else NO_SESSION,
         task=safe_line(worktree.path.name),
         branch=safe_line(worktree.branch or worktree.head[:10]),
-        said="" if worktree.ours or worktree.main else "not made by git scopecraft",
+        said=_of_whom(worktree),
         worktree=str(worktree.path),
         repository=repository,
     )
+
+
+def _of_whom(worktree: Worktree) -> str:
+    if worktree.main:
+        return "the main worktree, in which no session works"
+    return "" if worktree.ours else "not made by git scopecraft"
 
 
 def age(since: str | None, now: datetime | None = None) -> str:

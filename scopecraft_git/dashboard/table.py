@@ -21,6 +21,7 @@ from scopecraft_git.dashboard.rows import Row
 CURSOR = "›"
 _MESSAGE_WANTS = 24
 _MESSAGE_LIKES = 44
+_TASK_LIKES = 36
 
 
 class Column(NamedTuple):
@@ -55,8 +56,10 @@ def columns(width: int, *, everywhere: bool = False) -> list[Column]:
             break
         kept.append(column)
     placed = [column for column in _BY_PLACE if column in kept]
-    taken = len(CURSOR) + 1 + sum(column.width + 1 for column in placed)
-    return [*placed, SAID._replace(width=max(0, width - taken))]
+    left = width - len(CURSOR) - 1 - sum(column.width + 1 for column in placed)
+    more = max(0, min(_TASK_LIKES - TASK.width, left - _MESSAGE_LIKES))
+    placed[1] = TASK._replace(width=TASK.width + more)
+    return [*placed, SAID._replace(width=max(0, left - more))]
 
 
 class Table(ScrollView, can_focus=True):
@@ -100,8 +103,11 @@ class Table(ScrollView, can_focus=True):
                 if old != new:
                     self._refresh_row(number)
         else:
-            self.refresh()
+            self.refresh(layout=len(before) != len(rows))
         self._go(position, by_hand=False)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002
+        return len(self.rows) + 1
 
     def tick(self) -> None:
         """Ages have grown."""
@@ -153,7 +159,7 @@ class Table(ScrollView, can_focus=True):
 
     def _foreground(self, name: str) -> Style:
         style = self.get_component_rich_style(name)
-        return Style(color=style.color, bold=style.bold)
+        return Style(color=style.color, bold=style.bold, dim=style.dim)
 
     def _go(self, position: int, *, by_hand: bool = True) -> None:
         last = self._cursor

@@ -6,6 +6,7 @@ from typing import ClassVar, NamedTuple
 
 from rich.cells import set_cell_size
 from rich.segment import Segment
+from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
@@ -14,6 +15,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from scopecraft_git.dashboard.reading import Entry, Page
+from scopecraft_git.dashboard.rows import Row
 from scopecraft_git.dashboard.wrapping import wrapped
 
 KEEPS = 3000
@@ -55,6 +57,7 @@ class Transcript(ScrollView, can_focus=True):
         self._first = 1
         self._asked_for: int | None = None
         self._width = 0
+        self._title = ""
 
     @property
     def text(self) -> str:
@@ -63,10 +66,20 @@ class Transcript(ScrollView, can_focus=True):
     def clear(self, session: str | None, hint: str = "") -> None:
         """Begin anew with another session, or with a hint where there is none."""
         self.session = session
-        self._entries = [Entry(0, hint, "dim")] if hint else []
+        self._entries = [Entry(0, hint, "text")] if hint else []
         self._first, self._asked_for = 1, None
         self._wrap_all()
         self.scroll_to(y=0, animate=False, immediate=True)
+
+    def entitle(self, row: Row | None) -> None:
+        """Whose events they are, and what it is with that session, above them."""
+        facts = [row.id, row.branch, row.where] if row and row.session else []
+        facts += [f"{row.tools} tool calls"] if row and row.tools else []
+        facts += [f"${row.cost:.2f}"] if row and row.cost else []
+        title = " · ".join(facts)
+        if title != self._title:
+            self._title = title
+            self.border_title = Text(f" {title} ") if title else None
 
     def show(self, page: Page) -> None:
         """Before or behind what is there. A page of another session's comes too late, and is left out."""

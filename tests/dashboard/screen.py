@@ -86,18 +86,32 @@ def a_day(now: datetime = NOW) -> None:
         ToolCall(id="2", name="Bash", input={"command": "pytest -q"}),
         ToolResult(id="2", text="1 failed", is_error=True),
         Text(text="One test fails; I mend it."),
+        branch="feature/search-05B",
         task="implement-search-05B",
         **at_work,
         cost_usd=1.2345,
         tools_used=(ToolUse(name="Read", count=3), ToolUse(name="Bash", count=2, errors=1)),
         last_message="One test fails; I mend it.",
     )
-    keep("docs-05C-0000003", task="write-docs-05C", **at_work | {"status": SessionStatus.PAUSED})
-    keep("cache-05D-0000004", task="implement-cache-05D", agent="claude", executor="docker", created_at=begun)
+    keep(
+        "docs-05C-0000003",
+        branch="feature/docs-05C",
+        task="write-docs-05C",
+        **at_work | {"status": SessionStatus.PAUSED},
+    )
+    keep(
+        "cache-05D-0000004",
+        branch="feature/cache-05D",
+        task="implement-cache-05D",
+        agent="claude",
+        executor="docker",
+        created_at=begun,
+    )
     keep(
         "tidy-04Z-0000005",
         Text(text="All is tidy."),
         Finished(),
+        branch="feature/tidy-04Z",
         task="tidy-04Z",
         **at_work
         | {"status": SessionStatus.COMPLETED, "ended_at": now - timedelta(hours=3, minutes=30), "outcome": done},
@@ -105,6 +119,7 @@ def a_day(now: datetime = NOW) -> None:
     )
     keep(
         "flaky-04Y-0000006",
+        branch="feature/flaky-04Y",
         task="fix-flaky-04Y",
         **at_work
         | {"status": SessionStatus.FAILED, "ended_at": now - timedelta(hours=2, minutes=30), "outcome": failed},

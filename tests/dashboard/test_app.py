@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,12 +10,13 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from scopecraft_git import sessions
+from scopecraft_git import paths, sessions
 from scopecraft_git.config import Settings
 from scopecraft_git.dashboard import approvals
 from scopecraft_git.dashboard.app import Dashboard
+from scopecraft_git.dashboard.reading import LONGEST
 from scopecraft_git.events import LoggedEvent, Notice, Text, ToolCall, ToolResult
-from scopecraft_git.models import Approval, SessionStatus
+from scopecraft_git.models import Approval, Mode, SessionStatus
 from scopecraft_git.storage import records
 from scopecraft_git.storage.local import LocalStorage
 from tests.dashboard import screen
@@ -302,6 +304,78 @@ def test_the_bell_rings_for_what_begins_to_wait(
         assert len(rung) == times
 
     on(dashboard(settings=Settings.model_validate({"notify": settings})), steps)
+
+
+def test_only_a_session_in_a_window_can_be_gone_to_and_all_keys_fit() -> None:
+    keep("auth-05A-0000001", **RUNNING)
+    keep("cache-05A-0000002", **RUNNING, mode=Mode.DISPATCH)
+
+    async def steps(pilot: Pilot[None], app: Dashboard) -> None:
+        await until(pilot, lambda: "t Attach" in shown(app) and "q Quit" in shown(app))
+        assert selected(app) == "cache-05A-0000002"
+        await pilot.press("down")
+        await until(pilot, lambda: "Attach" not in shown(app))
+
+    on(dashboard(), steps)
+
+
+def test_a_session_that_vanishes_leaves_its_place_to_the_next() -> None:
+    keep("auth-05A-0000001", Text(text="I am still here."), **RUNNING)
+    keep("gone-05A-0000002", Text(text="Soon I am gone."), **RUNNING)
+
+    async def steps(pilot: Pilot[None], app: Dashboard) -> None:
+        await until(pilot, lambda: "Soon I am gone." in shown(app))
+        shutil.rmtree(paths.session("gone-05A-0000002"))
+        await until(pilot, lambda: "I am still here." in shown(app))
+        assert selected(app) == "auth-05A-0000001"
+        assert "gone-05A" not in shown(app)
+
+    on(dashboard(), steps)
+
+
+def test_what_is_typed_outlives_a_smaller_terminal() -> None:
+    keep("auth-05A-0000001", **WAITING, agent="claude", approvals=(asks(),))
+
+    async def steps(pilot: Pilot[None], app: Dashboard) -> None:
+        await pilot.press("s", "h")
+        await pilot.resize_terminal(40, 12)
+        await pilot.press("i", "enter")
+        await until(pilot, lambda: asked("auth-05A-0000001") == [("send", {"text": "hi"})])
+        assert all(len(line) <= 40 for line in shown(app).splitlines())
+
+    on(dashboard(), steps)
+
+
+def test_an_answer_given_elsewhere_in_the_meantime_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(approvals, "SETTLES", 0)
+    keep("auth-05A-0000001", **WAITING, approvals=(asks(),))
+
+    async def steps(pilot: Pilot[None], app: Dashboard) -> None:
+        await pilot.press("D", "n", "o")
+        change("auth-05A-0000001", status=SessionStatus.RUNNING, approvals=())
+        await until(pilot, lambda: app.panel.queue.shown is None)
+        await pilot.press("enter")
+        await until(pilot, lambda: "✗" in shown(app) and "↳" in shown(app))
+        assert asked("auth-05A-0000001") == []
+
+    on(dashboard(), steps)
+
+
+def test_who_has_no_session_yet_sees_how_to_start_one() -> None:
+    async def steps(pilot: Pilot[None], app: Dashboard) -> None:
+        await until(pilot, lambda: "git scopecraft run fix-typo -p 'Mend the spelling in README.md'" in shown(app))
+
+    on(dashboard(), steps)
+
+
+def test_an_event_of_a_megabyte_is_cut_and_keys_go_on() -> None:
+    keep("auth-05A-0000001", Text(text="語" * 1_000_000), **RUNNING)
+
+    async def steps(pilot: Pilot[None], app: Dashboard) -> None:
+        await until(pilot, lambda: "git scopecraft logs shows all of it" in shown(app))
+        assert len(app.transcript.text) < 2 * LONGEST
+
+    on(dashboard(), steps)
 
 
 HOSTILE = "\x1b]0;owned\x07\x1b[31mred\x9b2J[/red][bold]\u202egnp.exe[@click=app.quit]x[/]"
