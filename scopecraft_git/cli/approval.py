@@ -12,7 +12,7 @@ from scopecraft_git.cli import awaiting, complete, context, listing, output
 from scopecraft_git.cli.options import Json
 from scopecraft_git.errors import AlreadyAnsweredError, SessionEndedError
 from scopecraft_git.events import Notice
-from scopecraft_git.models import Approval, Session, rfc3339
+from scopecraft_git.models import Approval, Session, SessionStatus, rfc3339
 
 HEADINGS = ("SESSION", "ID", "SINCE", "UNTIL", "WHY", "CALL")
 SHORTEST_ID = 8
@@ -89,19 +89,31 @@ def _asked(session: str, approval: str) -> tuple[Session, Approval]:
 
 
 def _answer(session: Session, asked: Approval, answer: Callable[[], str], given: Given, *, as_json: bool) -> None:
-    """Give it, and see whether it was that which counted."""
+    """Give it, and see whether it was that which counted; of a paused session, that is seen when it goes on."""
+    is_paused = session.status is SessionStatus.PAUSED
+    if is_paused:
+        answer()
+    else:
+        session = _counted(session, asked, answer, given)
+    if as_json:
+        console.answer_json({"session": session.id, "id": asked.id, "tool": asked.tool, **given._asdict()})
+        return
+    done = f"{'Allowed' if given.allow else 'Denied'} {output.call(asked)} ({session.id})"
+    console.changed(f"{done}, which is paused" if is_paused else done)
+    if given.always:
+        console.hint("To see the rule that does so from now on, run git scopecraft policy show")
+    if is_paused:
+        console.hint(f"To have it go on with that, run git scopecraft resume {session.id}")
+
+
+def _counted(session: Session, asked: Approval, answer: Callable[[], str], given: Given) -> Session:
     storage = context.storage()
     before = intervention.newest_event(storage, session)
     session = awaiting.done(session, answer())
     notice = intervention.answer(storage, session, asked, after=before)
     if notice is None or notice.data.get("by") != "human" or notice.data.get("allow") is not given.allow:
         _complain(session, asked, notice)
-    if as_json:
-        console.answer_json({"session": session.id, "id": asked.id, "tool": asked.tool, **given._asdict()})
-        return
-    console.changed(f"{'Allowed' if given.allow else 'Denied'} {output.call(asked)} ({session.id})")
-    if given.always:
-        console.hint("To see the rule that does so from now on, run git scopecraft policy show")
+    return session
 
 
 def _complain(session: Session, asked: Approval, notice: Notice | None) -> NoReturn:

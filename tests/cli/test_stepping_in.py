@@ -133,6 +133,20 @@ def test_what_is_always_right_is_asked_once(scopecraft: Scopecraft, agents: Agen
     assert show(scopecraft, again)["last_message"] == "pushed again"
 
 
+def test_who_is_paused_has_its_answer_when_it_goes_on(scopecraft: Scopecraft, agents: Agents) -> None:
+    name = asking(scopecraft, agents)
+    assert scopecraft("pause", name).code == 0
+    assert scopecraft("approve", name) == (
+        0,
+        "",
+        f"✓ Allowed Deploy deploy now ({name}), which is paused\n"
+        f"↳ To have it go on with that, run git scopecraft resume {name}\n",
+    )
+    assert scopecraft("resume", name).code == 0
+    assert scopecraft("wait", name).code == 0
+    assert show(scopecraft, name)["last_message"] == "deployed"
+
+
 def test_who_waits_for_a_word_is_told_everywhere(scopecraft: Scopecraft, agents: Agents) -> None:
     name = asking(scopecraft, agents)
     answer = f"run git scopecraft approve {name} or git scopecraft deny {name}"
