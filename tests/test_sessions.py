@@ -365,7 +365,7 @@ def test_what_is_told_of_it(home: Path) -> None:
     assert set(full) - set(short) == {
         "repository", "base_commit", "created_at", "started_at", "ended_at", "exit_code", "outcome", "cost_usd",
         "messages", "tools_used", "last_activity", "last_message", "agent_session_id", "parent", "continued_by",
-        "evidence", "path",
+        "evidence", "tokens", "errors", "approvals", "inbox", "path",
     }  # fmt: skip
     assert full["queue_position"] is None
     assert full["started_at"] == "2026-03-04T05:06:07.089Z"
