@@ -211,7 +211,7 @@ def ask_what_is_due(storage: LocalStorage, session: Session) -> None:
         case "0":
             once(session, "deny", due="r2 denied" in said, id="r3", message="No.")
             once(session, "approve", due="r3 denied" in said, id="r4")
-            once(session, "resume", due="Paused: That is why" in said)
+            once(session, "resume", due="Paused" in said)
         case "1":
             once(session, "pause", due="ready" in said)
             once(session, "resume", due="Paused" in said)
