@@ -65,12 +65,13 @@ def _own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """SCOPECRAFT_HOME of this test, with its folders. A supervisor that a test started ends with it."""
+    """SCOPECRAFT_HOME of this test, with its folders. A supervisor that a test started ends with it, and its agents."""
     from scopecraft_git import paths
     from scopecraft_git.supervisor import waking
 
     yield paths.ensure_home()
     end_supervisor()
+    end_agents()
     while waking.started:
         waking.started.pop().wait(10)
 
@@ -86,6 +87,17 @@ def end_supervisor() -> None:
         _kill(supervisor, signal.SIGKILL)
         assert time.monotonic() < deadline, "the supervisor is still there"
         time.sleep(0.002)
+
+
+def end_agents() -> None:
+    """Kill those that nobody follows any more, such as one that asked and was never answered."""
+    from scopecraft_git import paths
+    from scopecraft_git.executors.processes import Processes
+
+    for folder in paths.sessions().glob("*/"):
+        agent = Processes(folder)
+        if agent.known() and agent.agent_lives():
+            agent.signal(signal.SIGKILL)
 
 
 def _kill(holder: Holder | None, number: signal.Signals) -> None:

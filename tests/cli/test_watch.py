@@ -167,7 +167,10 @@ def test_only_sessions_of_this_repository_unless_all_are_wanted(
     git(elsewhere, "init", "-q")
     git(elsewhere, "commit", "-q", "--allow-empty", "-m", "Start")
     here, everywhere, outside = watch(), watch("--all"), watch(folder=tmp_path)
-    until(lambda: all("No session lives" in (w.process.stderr.readline() if w.process.stderr else "") for w in [here]))
+    for watcher in (here, everywhere, outside):
+        assert watcher.process.stderr
+        while "No session lives" not in watcher.process.stderr.readline():
+            assert watcher.process.poll() is None
     start(scopecraft, "theirs", "echo their words", cwd=elsewhere)
     start(scopecraft, "ours", "echo our words")
     for watcher in (here, everywhere, outside):

@@ -71,12 +71,19 @@ def dispatch(bench: Bench, claude_cli: Path, model: ModelServer, trust: Callable
     return Dispatch(bench, claude_cli, model)
 
 
-def events_until(chunks: Iterator[bytes], last: str) -> list[Event]:
-    """Events of a stream up to the agent's text `last`."""
-    rest, events = b"", list[Event]()
+def lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Of a stream; its last one may be yet to come."""
+    rest = b""
     for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
-        events += [event for line in lines for event in claude.parse(line)]
+        *whole, rest = (rest + chunk).split(b"\n")
+        yield from whole
+
+
+def events_until(told: Iterator[bytes], last: str) -> list[Event]:
+    """Events of lines up to the agent's text `last`."""
+    events = list[Event]()
+    for line in told:
+        events += claude.parse(line)
         if Text(text=last) in events:
             return events
     raise AssertionError(f"{last!r} is not in {events}")
@@ -90,7 +97,7 @@ def test_a_dispatched_session_from_prompt_to_stop(dispatch: Dispatch) -> None:
     dispatch.model.story = [bash("echo hello", "Starting."), Step("All done.")]
     execution = dispatch.start()
     execution.send(prompt("Say hello"))
-    events = events_until(execution.stream(0), "All done.")
+    events = events_until(lines(execution.stream(0)), "All done.")
     assert [event for event in events if isinstance(event, Unrecognized)] == []
     told = [event for event in events if isinstance(event, Text | ToolCall | ToolResult)]
     assert [type(event) for event in told] == [Text, ToolCall, ToolResult, Text]
@@ -123,9 +130,9 @@ def test_short_prompts_arrive_too(dispatch: Dispatch, text: str) -> None:
 def test_a_message_in_mid_turn_arrives(dispatch: Dispatch) -> None:
     dispatch.model.story = [bash("echo one", "One."), Step("Two.", delay=1.0)]
     execution = dispatch.start()
-    chunks = execution.stream(0)
+    told = lines(execution.stream(0))
     execution.send(prompt("Begin"))
-    events_until(chunks, "One.")
+    events_until(told, "One.")
     execution.send(prompt("Use tabs"))
     until(lambda: any("Use tabs" in asked for asked in dispatch.model.asked()))
 
@@ -133,9 +140,9 @@ def test_a_message_in_mid_turn_arrives(dispatch: Dispatch) -> None:
 def test_an_interrupt_ends_the_turn_and_the_session_goes_on(dispatch: Dispatch) -> None:
     dispatch.model.story = [bash("echo one", "One."), Step("Never said.", delay=DEADLINE)]
     execution = dispatch.start()
-    chunks = execution.stream(0)
+    told = lines(execution.stream(0))
     execution.send(prompt("Begin"))
-    events_until(chunks, "One.")
+    events_until(told, "One.")
     until(lambda: len(dispatch.model.requests) > 1)
     escape = claude.interrupt(Mode.DISPATCH)
     assert escape is not None
@@ -143,7 +150,7 @@ def test_an_interrupt_ends_the_turn_and_the_session_goes_on(dispatch: Dispatch) 
     until(lambda: "Interrupted" in dispatch.screen())
     dispatch.model.story = [Step("Something else.")]
     execution.send(prompt("Do something else"))
-    events = events_until(chunks, "Something else.")
+    events = events_until(told, "Something else.")
     assert [event for event in events if isinstance(event, Unrecognized)] == []
     assert "Never said." not in [event.text for event in events if isinstance(event, Text)]
     assert "Do something else" in dispatch.model.asked()
@@ -154,7 +161,7 @@ def test_a_new_process_finds_it_and_goes_on(dispatch: Dispatch) -> None:
     request = dispatch.request()
     execution = dispatch.bench.start(request)
     execution.send(prompt("One"))
-    events_until(execution.stream(0), "First.")
+    events_until(lines(execution.stream(0)), "First.")
     log = request.directory / "stream.log"
     offset = log.stat().st_size
     dispatch.model.story = [Step("Second.")]
@@ -181,14 +188,14 @@ def test_a_continued_session_tells_only_what_is_new(dispatch: Dispatch) -> None:
     dispatch.model.story = [Step("First.")]
     first = dispatch.start()
     first.send(prompt("One"))
-    events_until(first.stream(0), "First.")
+    events_until(lines(first.stream(0)), "First.")
     first.terminate(Signals.SIGTERM)
     first.wait(DEADLINE)
     (transcript,) = Path.home().glob(".claude/projects/*/*.jsonl")
     dispatch.model.story = [Step("Second.")]
     again = dispatch.bench.start(dispatch.request(resume=transcript.stem))
     again.send(prompt("Two"))
-    events = events_until(again.stream(0), "Second.")
+    events = events_until(lines(again.stream(0)), "Second.")
     assert [event.text for event in events if isinstance(event, Text)] == ["Second."]
 
 
