@@ -21,6 +21,8 @@ from scopecraft_git.executors.waiting import await_end
 from scopecraft_git.protocols import ExecRequest, Exit, Imported
 
 TAKES_INPUT_WITHIN = 30.0
+HANGS_UP_WITHIN = 1.0
+"""Seconds after which it is looked whether the agent is still there to be given anything."""
 RESUMES_WITHIN = 2.0
 """Seconds after which input for a paused agent is given back."""
 END_IS_KNOWN_WITHIN = 2.0
@@ -250,13 +252,28 @@ class DockerExecution:
                     raise TimeoutError("the agent is paused, and takes no input meanwhile") from error
             time.sleep(LOOKS_AGAIN)
 
+    def _await_hanging_up(self, connection: socket.socket) -> None:
+        """Which the engine forgets where the agent leaves just as it is given something."""
+        deadline = time.monotonic() + TAKES_INPUT_WITHIN
+        connection.settimeout(HANGS_UP_WITHIN)
+        while True:
+            try:
+                connection.recv(1)
+            except TimeoutError:
+                if self.poll() is not None:
+                    raise BrokenPipeError("the agent has ended") from None
+                if time.monotonic() > deadline:
+                    raise
+            else:
+                return
+
     def _write_all(self, connection: socket.socket, data: bytes) -> None:
         """Returns when the engine has passed everything on: it hangs up then."""
         connection.settimeout(TAKES_INPUT_WITHIN)
         try:
             connection.sendall(data)
             connection.shutdown(socket.SHUT_WR)
-            connection.recv(1)
+            self._await_hanging_up(connection)
         except TimeoutError:
             raise BrokenPipeError("the agent reads none of its input") from None
         except OSError as error:
