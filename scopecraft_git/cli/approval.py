@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any, NamedTuple, NoReturn
 
 import typer
@@ -13,6 +14,7 @@ from scopecraft_git.cli.options import Json
 from scopecraft_git.errors import AlreadyAnsweredError, SessionEndedError
 from scopecraft_git.events import Notice
 from scopecraft_git.models import Approval, Session, SessionStatus, rfc3339
+from scopecraft_git.protocols import Storage
 
 HEADINGS = ("SESSION", "ID", "SINCE", "UNTIL", "WHY", "CALL")
 SHORTEST_ID = 8
@@ -32,6 +34,10 @@ Id = Annotated[
 Always = Annotated[bool, typer.Option("--always", help="The same for such calls from now on: add a rule")]
 
 
+Answer = Callable[[Storage, Session, Approval], str]
+"""Leaves it for whoever supervises the session; returns the request's name."""
+
+
 class Given(NamedTuple):
     """An answer."""
 
@@ -44,17 +50,8 @@ def approve(session: Asking = None, approval: Id = "", always: Always = False, j
 
     Without SESSION, list what all of them ask for, and answer nothing.
     """
-    if session is None:
-        _list("To allow one, run git scopecraft approve", as_json=json)
-        return
-    storage = context.storage()
-    found, asked = _asked(session, approval)
     _answer(
-        found,
-        asked,
-        lambda: intervention.approve(storage, found, asked, always=always),
-        Given(allow=True, always=always),
-        as_json=json,
+        session, approval, partial(intervention.approve, always=always), Given(allow=True, always=always), json=json
     )
 
 
@@ -69,33 +66,23 @@ def deny(
 
     The agent is told, and goes on. Without SESSION, list what all of them ask for, and answer nothing.
     """
-    if session is None:
-        _list("To refuse one, run git scopecraft deny", as_json=json)
-        return
-    storage = context.storage()
-    found, asked = _asked(session, approval)
-    _answer(
-        found,
-        asked,
-        lambda: intervention.deny(storage, found, asked, message=message, always=always),
-        Given(allow=False, always=always),
-        as_json=json,
-    )
+    answer = partial(intervention.deny, message=message, always=always)
+    _answer(session, approval, answer, Given(allow=False, always=always), json=json)
 
 
-def _asked(session: str, approval: str) -> tuple[Session, Approval]:
-    found = context.session(session)
-    return found, intervention.approval(found, approval)
-
-
-def _answer(session: Session, asked: Approval, answer: Callable[[], str], given: Given, *, as_json: bool) -> None:
+def _answer(name: str | None, approval: str, answer: Answer, given: Given, *, json: bool) -> None:
     """Give it, and see whether it was that which counted; of a paused session, that is seen when it goes on."""
+    if name is None:
+        _list(given, as_json=json)
+        return
+    session = context.session(name)
+    asked = intervention.approval(session, approval)
     is_paused = session.status is SessionStatus.PAUSED
     if is_paused:
-        answer()
+        answer(context.storage(), session, asked)
     else:
         session = _counted(session, asked, answer, given)
-    if as_json:
+    if json:
         console.answer_json({"session": session.id, "id": asked.id, "tool": asked.tool, **given._asdict()})
         return
     done = f"{'Allowed' if given.allow else 'Denied'} {output.call(asked)} ({session.id})"
@@ -106,10 +93,10 @@ def _answer(session: Session, asked: Approval, answer: Callable[[], str], given:
         console.hint(f"To have it go on with that, run git scopecraft resume {session.id}")
 
 
-def _counted(session: Session, asked: Approval, answer: Callable[[], str], given: Given) -> Session:
+def _counted(session: Session, asked: Approval, answer: Answer, given: Given) -> Session:
     storage = context.storage()
     before = intervention.newest_event(storage, session)
-    session = awaiting.done(session, answer())
+    session = awaiting.done(session, answer(storage, session, asked))
     notice = intervention.answer(storage, session, asked, after=before)
     if notice is None or notice.data.get("by") != "human" or notice.data.get("allow") is not given.allow:
         _complain(session, asked, notice)
@@ -125,7 +112,7 @@ def _complain(session: Session, asked: Approval, notice: Notice | None) -> NoRet
     raise AlreadyAnsweredError(session.id, f"{output.call(asked)} was answered before")
 
 
-def _list(how: str, *, as_json: bool) -> None:
+def _list(given: Given, *, as_json: bool) -> None:
     """What waits for a word anywhere: sessions belong to a user."""
     living = context.storage().sessions(active=True, onerror=console.problem)
     asking = [(session, approval) for session in living if not session.status.ended for approval in session.approvals]
@@ -133,7 +120,8 @@ def _list(how: str, *, as_json: bool) -> None:
         console.answer_json([_as_json(session, approval) for session, approval in asking])
     elif asking:
         console.answer_table(HEADINGS, [_row(session, approval) for session, approval in asking])
-        console.hint(f"{how} {asking[0][0].id}")
+        how = "allow one, run git scopecraft approve" if given.allow else "refuse one, run git scopecraft deny"
+        console.hint(f"To {how} {asking[0][0].id}")
     else:
         console.unchanged("No session asks for anything")
 

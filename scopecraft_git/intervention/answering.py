@@ -44,7 +44,7 @@ def deny(_storage: Storage, session: Session, approval: Approval, *, message: st
     """Have the call not made, and the agent told why; with `always`, also those like it. Returns the request's name."""
     _require_human(session)
     if always:
-        _add_rule(session, approval, "deny")
+        _add_rule(session, approval, "deny", storable(message))
     return _ask(session, "deny", id=approval.id, message=storable(message))
 
 
@@ -78,11 +78,11 @@ def _require_human(session: Session) -> None:
         raise AgentMayNotApproveError(session.id, own)
 
 
-def _add_rule(session: Session, approval: Approval, action: Literal["allow", "deny"]) -> None:
+def _add_rule(session: Session, approval: Approval, action: Literal["allow", "deny"], message: str = "") -> None:
     """Before the answer: of those two, the rule is that which can be repeated."""
     from scopecraft_git import policy
 
-    policy.always(approval, session, action)
+    policy.always(approval, session, action, message)
 
 
 def _ask(session: Session, kind: Literal["approve", "deny"], **data: str) -> str:

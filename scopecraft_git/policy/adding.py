@@ -31,17 +31,18 @@ _HEADER = re.compile(r"^[ \t]*\[\[[ \t]*(?:rules|\"rules\"|'rules')[ \t]*\]\]", 
 _COMMENTS = re.compile(r"(?:^[ \t]*#[^\n]*\n)+\Z", re.MULTILINE)
 
 
-def always(approval: Approval, session: Session, action: Literal["allow", "deny"]) -> Rule:
+def always(approval: Approval, session: Session, action: Literal["allow", "deny"], message: str = "") -> Rule:
     """Make a rule of what was just decided, for this tool and input alone, and put it first in policy.toml.
 
-    What is allowed is allowed on the session's executor; what is denied, everywhere. On disk when it returns; two
-    at once both arrive. Raises `NoRuleForThisError`, and `InvalidPolicyError` rather than change a file that is wrong.
+    What is allowed is allowed on the session's executor; what is denied, everywhere, for the reason `message`. On disk
+    when it returns; two at once both arrive. Raises `NoRuleForThisError`, and `InvalidPolicyError` rather than change a
+    file that is wrong.
     """
     table: dict[str, Any] = {"tool": escaped(approval.tool), "input": _condition(approval, action)}
     if action == "allow":
         table["executor"] = escaped(session.executor)
     else:
-        table["message"] = "A human has denied this for good."
+        table["message"] = message.strip() or "A human has denied this for good."
     table["action"] = action
     add(table, f"{'Allowed' if action == 'allow' else 'Denied'} for good in session {session.id}")
     return Rule.model_validate(table)

@@ -55,6 +55,14 @@ def test_what_is_denied_is_denied_everywhere(file: Path) -> None:
     assert action("Bash", command="make a") == ""
 
 
+def test_the_reason_that_a_human_gave_stays_with_the_rule(file: Path) -> None:
+    assert policy.always(approval("Bash", command="a"), session(), "deny", "Use make.").message == "Use make."
+    assert (
+        policy.always(approval("Bash", command="b"), session(), "deny", " ").message
+        == "A human has denied this for good."
+    )
+
+
 @pytest.mark.parametrize(
     ("tool", "given", "like", "unlike"),
     [
