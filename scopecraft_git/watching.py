@@ -68,13 +68,19 @@ class Watching:
         self._folders = stream.Folders(ignoring=_NO_EVENTS)
         self._looks_at = 0.0
         self._pause = stream.SETTLES
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Have it be over at once. Callable from any thread."""
+        self._stopped = True
+        self._folders.wake()
 
     def __iter__(self) -> Iterator[Watched]:
         with self._folders:
             self._folders.add(paths.sessions())
             living = self._find()
             yield from self._stored_before(living)
-            while not (self._named and not self._followed):
+            while not (self._stopped or (self._named and not self._followed)):
                 yield from self._turn()
 
     @property

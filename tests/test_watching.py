@@ -168,3 +168,12 @@ def test_sessions_that_ended_long_before_are_not_read(storage: LocalStorage, mon
     threading.Timer(0.3, make, (storage, 9, 1e10)).start()
     assert keys(iter(watched), 1) == [("task-9", 1)]
     assert set(loaded) == {"task-9-0000009"}
+
+
+def test_it_is_over_at_once_when_it_is_stopped(home: Path) -> None:
+    watching = Watching(LocalStorage(), since=NOW)
+    told = threading.Thread(target=lambda: list(watching))
+    told.start()
+    watching.stop()
+    told.join(5)
+    assert not told.is_alive()

@@ -21,12 +21,14 @@ class Bell(threading.Thread):
     """Hears of every event of a repository's sessions, or of all, until `stop`; ends with the process."""
 
     def __init__(self, opened: Opened, repository: str | None, tell: Callable[[Message], object]) -> None:
+        from scopecraft_git.watching import Watching
+
         super().__init__(name="bell", daemon=True)
         self._opened = opened
         self._repository = repository
         self._began = datetime.now(UTC)
         self._tell = tell
-        self._stopped = False
+        self._watching = Watching(opened.storage, since=self._began, wants=self._wants)
 
     def run(self) -> None:
         try:
@@ -35,16 +37,12 @@ class Bell(threading.Thread):
             return  # whoever looks at the records tells of it
 
     def stop(self) -> None:
-        """At the next event."""
-        self._stopped = True
+        self._watching.stop()
 
     def _listen(self) -> None:
         from scopecraft_git import news
-        from scopecraft_git.watching import Watching
 
-        for watched in Watching(self._opened.storage, since=self._began, wants=self._wants):
-            if self._stopped:
-                return
+        for watched in self._watching:
             if news.rings(watched.logged, self._opened.settings.notify, self._began):
                 self._tell(Rung())
 

@@ -75,15 +75,20 @@ def _passwd(engine: Engine, image: str) -> str:
         try:
             return (read_file(engine, container, "/etc/passwd") or b"").decode(errors="replace")
         finally:
-            engine.working.remove_container(container, force=True)
+            _remove(engine, container)
 
 
 def _remove_left_over(engine: Engine) -> None:
     """Of one who was killed while it looked into an image."""
     for container in engine.api.containers(all=True, filters={"label": LABEL, "status": "created"}):
         if time.time() - container["Created"] > LOOKS_FOR_AT_MOST:
-            with contextlib.suppress(NotThereError, NotNowError), engine.asked("remove the container"):
-                engine.working.remove_container(container["Id"])
+            _remove(engine, container["Id"])
+
+
+def _remove(engine: Engine, container: str) -> None:
+    """Unless somebody else who tidies up is at it."""
+    with contextlib.suppress(NotThereError, NotNowError), engine.asked("remove the container"):
+        engine.working.remove_container(container, force=True)
 
 
 def _home(config: dict[str, Any], passwd: str) -> str:

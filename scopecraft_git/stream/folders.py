@@ -62,6 +62,10 @@ class Folders:
         if end := self._ends.pop(folder, None):
             end()
 
+    def wake(self) -> None:
+        """Whoever waits, in another thread; as if nothing had changed."""
+        self._changed.set()
+
     def wait(self, seconds: float) -> set[Path]:
         """Which files have changed since this was last called; empty when none has after `seconds`.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import threading
 import time
 from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
@@ -151,7 +152,12 @@ def on(app: Dashboard, steps: Steps, size: tuple[int, int] = (80, 24)) -> None:
             await until(pilot, lambda: app.opened)
             await steps(pilot, app)
 
+    before = set(threading.enumerate())
     asyncio.run(run())
+    for thread in set(threading.enumerate()) - before:  # or it would look into the next test's home
+        if thread.name != "inotify":  # which the whole process has
+            thread.join(DEADLINE)
+            assert not thread.is_alive(), thread.name
 
 
 async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:
