@@ -252,8 +252,8 @@ class DockerExecution:
                     raise TimeoutError("the agent is paused, and takes no input meanwhile") from error
             time.sleep(LOOKS_AGAIN)
 
-    def _await_hanging_up(self, connection: socket.socket) -> None:
-        """Which the engine forgets where the agent leaves just as it is given something."""
+    def _hangs_up(self, connection: socket.socket) -> bool:
+        """False when the agent has left: the engine may keep a connection that it made just then."""
         deadline = time.monotonic() + TAKES_INPUT_WITHIN
         connection.settimeout(HANGS_UP_WITHIN)
         while True:
@@ -261,11 +261,11 @@ class DockerExecution:
                 connection.recv(1)
             except TimeoutError:
                 if self.poll() is not None:
-                    raise BrokenPipeError("the agent has ended") from None
+                    return False
                 if time.monotonic() > deadline:
                     raise
             else:
-                return
+                return True
 
     def _write_all(self, connection: socket.socket, data: bytes) -> None:
         """Returns when the engine has passed everything on: it hangs up then."""
@@ -273,8 +273,10 @@ class DockerExecution:
         try:
             connection.sendall(data)
             connection.shutdown(socket.SHUT_WR)
-            self._await_hanging_up(connection)
+            passed_on = self._hangs_up(connection)
         except TimeoutError:
             raise BrokenPipeError("the agent reads none of its input") from None
         except OSError as error:
             raise DockerRefusedError("pass on input", error.strerror or str(error)) from error
+        if not passed_on:
+            raise BrokenPipeError("the agent has ended")
